@@ -1,0 +1,76 @@
+"""Fixtures for every test: a real Kafka, an embedded cluster, and one of each in turn.
+
+Tests that use the real one carry the marker ``kafka``. Where it is unavailable they skip and say why; with
+``TRIO_CONSUMER_REQUIRE_KAFKA=1`` they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import pytest
+
+from tests.kafka.broker import KafkaBroker, KafkaUnavailable
+from tests.support import Cluster
+from trio_consumer.client.embedded import EmbeddedCluster
+
+REQUIRE_KAFKA = "TRIO_CONSUMER_REQUIRE_KAFKA"
+
+
+def refuse(reason: str) -> NoReturn:
+    """Skip for want of Kafka, or fail where it is required."""
+    if os.environ.get(REQUIRE_KAFKA) == "1":
+        pytest.fail(f"{REQUIRE_KAFKA}=1, and Kafka is unavailable: {reason}", pytrace=False)
+    pytest.skip(f"Kafka is unavailable: {reason}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        chosen = getattr(getattr(item, "callspec", None), "params", {}).get("cluster")
+        if "kafka" in names or "own_kafka" in names or chosen == "kafka":
+            item.add_marker("kafka")
+
+
+@contextmanager
+def started_kafka() -> Iterator[KafkaBroker]:
+    broker = KafkaBroker()
+    try:
+        broker.start()
+    except KafkaUnavailable as error:
+        refuse(str(error))
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaBroker]:
+    """A real Kafka broker that all tests share: use topics and groups of your own, and do not stop it."""
+    with started_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[KafkaBroker]:
+    """A real Kafka broker for one test, which may kill, freeze and restart it."""
+    with started_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture
+def embedded() -> Iterator[EmbeddedCluster]:
+    """One embedded broker for one test, without topics. It is ready at once."""
+    with EmbeddedCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The test runs once on an embedded cluster of its own and once on the shared real Kafka."""
+    found: Cluster = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,369 @@
+"""The core: all state of a consumer, and every decision about it.
+
+Tasks call it synchronously, and no call spans an await, so it needs no lock. It does no I/O, reads no clock and draws no
+randomness: times and a `random.Random` are arguments. It composes the other modules of this package:
+
+- `intake` puts fetched records into lanes; `lanes` says which runs next;
+- `ledger` and `commits` say what may be committed; `backpressure` says what to fetch;
+- `retries` says what follows a failed attempt.
+
+What the shell has to do about a change it reads from `Core.begun`, `Core.ended` and `Core.failures`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Collection, Iterable
+from heapq import heappop, heappush
+
+from ..client.port import Assigned, Committed, Records
+from ..config import ConsumerConfig
+from ..errors import HandlerFailed
+from ..record import Partition, Record
+from . import backpressure, intake
+from .commits import Commits
+from .lanes import Lane, Scheduler
+from .ledger import Ledger
+from .offset_map import UnreadableMap, decode
+from .retries import Decision, decide
+from .tenures import Run, Tenure, TenureState
+
+log = logging.getLogger("trio_consumer")
+
+
+class Core:
+    """See the module.
+
+    Attributes:
+        tenures: The tenures that hold a partition now, `TenureState.ACTIVE` or `TenureState.CLOSING`.
+        overdue: Runs of ended tenures whose handlers have not left yet, with their tenure.
+        begun: Tenures that began since the shell last emptied the list.
+        ended: Tenures that ended since the shell last emptied the list.
+        failures: Records that are exhausted and halt the consumer.
+    """
+
+    def __init__(self, config: ConsumerConfig, rng: random.Random) -> None:
+        self.config = config
+        self.rng = rng
+        self.limits = backpressure.Limits(
+            records=config.queued_records_max,
+            records_per_partition=config.queued_records_max_per_partition,
+            bytes=config.queued_bytes_max,
+            bytes_per_partition=config.queued_bytes_max_per_partition,
+        )
+        self.scheduler = Scheduler()
+        self.commits = Commits(config.commit_interval, config.commit_count, config.offset_map_characters_max)
+        self.tenures: dict[Partition, Tenure] = {}
+        self.overdue: dict[Run, Tenure] = {}
+        self.begun: list[Tenure] = []
+        self.ended: list[Tenure] = []
+        self.failures: list[HandlerFailed] = []
+        self.fetch_paused: set[Partition] = set()
+        self.full = False
+        self.stopping = False
+        self.user_pause = UserPause()
+        self._numbers = 0
+        self._parked: list[tuple[float, int, Lane]] = []
+        self._parkings = 0
+        self.handled = 0
+        self.skipped = 0
+        self.restored = 0
+        self.failed_attempts = 0
+        self.cancelled_attempts = 0
+        self.lost = 0
+        self.maps_refused = 0
+
+    # Tenures
+
+    @property
+    def tenures_begun(self) -> int:
+        return self._numbers
+
+    def assigned(self, event: Assigned) -> None:
+        """A tenure of each of these partitions begins."""
+        for partition, committed in event.partitions.items():
+            if partition in self.tenures:
+                log.warning("%s was assigned twice without a revoke; what ran of it runs again", partition)
+                self.end(self.tenures[partition], lost=True)
+            self.begin(partition, committed)
+
+    def begin(self, partition: Partition, committed: Committed) -> Tenure:
+        """Start a tenure from what the broker holds."""
+        self._numbers += 1
+        restored: tuple[tuple[int, int], ...] = ()
+        if committed.error is not None:
+            self._refuse_map(partition, committed.error)
+        elif committed.offset is not None and committed.metadata:
+            try:
+                restored = decode(committed.metadata, committed.offset)
+            except UnreadableMap as error:
+                self._refuse_map(partition, str(error))
+        tenure = Tenure(partition, self._numbers, Ledger(restored, start=committed.offset))
+        tenure.committed = committed.offset
+        tenure.held = self.config.tenure_start is not None
+        self.tenures[partition] = tenure
+        self.begun.append(tenure)
+        self.reopen(tenure)
+        return tenure
+
+    def _refuse_map(self, partition: Partition, reason: str) -> None:
+        self.maps_refused += 1
+        log.warning("%s: the offset map in its commit can't be used, records may be handled again: %s", partition, reason)
+
+    def distrust(self, tenure: Tenure, reason: str) -> None:
+        """What an offset map said about this partition cannot be true: replay."""
+        tenure.ledger.distrust()
+        self._refuse_map(tenure.partition, reason)
+
+    def rewound(self, tenure: Tenure) -> Tenure:
+        """The log went back under us (truncated, or reset to an earlier offset): end the tenure and start over."""
+        log.warning("%s: its offsets went back; what follows is handled again", tenure.partition)
+        self.end(tenure, lost=True)
+        return self.begin(tenure.partition, Committed())
+
+    def close(self, partitions: Iterable[Partition]) -> list[Tenure]:
+        """A revoke begins: from now on no handler of these tenures starts. Returns those that there are."""
+        tenures = [self.tenures[partition] for partition in partitions if partition in self.tenures]
+        for tenure in tenures:
+            tenure.state = TenureState.CLOSING
+            tenure.open = False
+        return tenures
+
+    def end(self, tenure: Tenure, *, lost: bool = False) -> None:
+        """The tenure is over: no outcome of it counts any more. Handlers that still run are cancelled.
+
+        Their lanes stay blocked for the next tenure of the partition, so that no key runs twice at once.
+        """
+        if tenure.state is TenureState.ENDED:
+            return
+        tenure.state = TenureState.ENDED
+        tenure.open = False
+        self.lost += lost
+        self.commits.forget(tenure)
+        for run in tenure.runs:
+            self.overdue[run] = tenure
+            run.cancel()
+        tenure.lanes.clear()
+        tenure.ready.clear()
+        tenure.retrying.clear()
+        if self.tenures.get(tenure.partition) is tenure:
+            del self.tenures[tenure.partition]
+        self.ended.append(tenure)
+
+    def reopen(self, tenure: Tenure) -> None:
+        """Let handlers of the tenure start, or not, as its state says."""
+        tenure.open = not (
+            tenure.state is not TenureState.ACTIVE
+            or tenure.held
+            or self.stopping
+            or self.user_pause.covers(tenure.partition)
+        )
+        self.scheduler.list(tenure)
+
+    def reopen_all(self) -> None:
+        for tenure in self.tenures.values():
+            self.reopen(tenure)
+
+    def stop(self) -> None:
+        """No handler starts any more; those that run go on."""
+        self.stopping = True
+        self.reopen_all()
+
+    @property
+    def running(self) -> list[Run]:
+        """All runs in progress, those of ended tenures included."""
+        return [*self.overdue, *(run for tenure in self.tenures.values() for run in tenure.runs)]
+
+    # Records in, runs out
+
+    def records(self, event: Records, now: float) -> None:
+        """Fetched records and positions."""
+        intake.receive(self, event, now)
+
+    def blocked(self, partition: Partition, key: object) -> bool:
+        """True while a handler of an earlier tenure still runs this lane."""
+        for run, tenure in self.overdue.items():
+            if tenure.partition == partition and run.lane is not None and run.lane.serial and run.lane.key == key:
+                return True
+        return False
+
+    def take(self, run: Run) -> Lane | None:
+        """Give the run the lane whose turn it is; ``None`` if none is ready."""
+        lane = self.scheduler.take()
+        if lane is not None:
+            tenure = lane.tenure
+            if lane.retrying:
+                lane.retrying = False
+                del tenure.retrying[lane]
+            run.lane = lane
+            tenure.runs[run] = None
+        return lane
+
+    def leave(self, run: Run, lane: Lane, resolved: int) -> None:
+        """The run has ended after so many records that its handler resolved."""
+        self._detach(run, lane, resolved)
+        self._handled(lane.tenure, resolved)
+        self._settle(lane)
+
+    def cancelled(self, run: Run, lane: Lane, resolved: int, record: Record) -> None:
+        """The run ended because the attempt at this record was cancelled, which is neither success nor failure."""
+        self.cancelled_attempts += 1
+        self._detach(run, lane, resolved)
+        self._handled(lane.tenure, resolved)
+        if isinstance(lane.records, deque):
+            lane.records.appendleft(record)
+        self._settle(lane)
+
+    def failed(self, run: Run, lane: Lane, resolved: int, record: Record, error: BaseException, now: float) -> Decision | None:
+        """The run ended with a failed attempt at this record.
+
+        Returns what was decided, or ``None`` where the tenure has ended and the outcome counts for nothing.
+        """
+        tenure = lane.tenure
+        self.failed_attempts += 1
+        decision = decide(record.attempt, self.config.attempts, self.config.exhausted)
+        if tenure.state is TenureState.ENDED:
+            self._detach(run, lane, resolved)
+            return None
+        skip = decision is Decision.SKIP
+        self._detach(run, lane, resolved + skip)
+        self._handled(tenure, resolved)
+        if skip:
+            log.warning("%s@%d skipped after %d attempts", tenure.partition, record.offset, record.attempt, exc_info=error)
+            tenure.ledger.complete(record.offset)
+            tenure.broken.pop(record.offset, None)
+            self.skipped += 1
+            self.commits.touch(tenure)
+            self._settle(lane)
+            return decision
+        if decision is Decision.HALT:
+            failure = HandlerFailed(tenure.partition, record.offset, record.attempt, error)
+            failure.__cause__ = error
+            self.failures.append(failure)
+        self._park(lane, record, now + self.config.backoff.delay(record.attempt, self.rng))
+        return decision
+
+    def _detach(self, run: Run, lane: Lane, removed: int) -> None:
+        """Take the run off its lane, and the records that are done off the front of a serial one."""
+        tenure = lane.tenure
+        run.lane = run.record = None
+        del tenure.runs[run]
+        if tenure.state is TenureState.ENDED:
+            del self.overdue[run]
+            self._unblock(tenure.partition, lane)
+        elif lane.serial:
+            lane.running = False
+            if removed:
+                del lane.records[:removed]  # type: ignore[arg-type]
+
+    def _handled(self, tenure: Tenure, records: int) -> None:
+        if records and tenure.state is not TenureState.ENDED:
+            self.handled += records
+            self.commits.resolved += records
+            if not tenure.dirty:
+                self.commits.touch(tenure)
+
+    def _settle(self, lane: Lane) -> None:
+        """Ready if it has more; forgotten if it has none."""
+        if lane.tenure.state is TenureState.ENDED:
+            return
+        if lane.records:
+            self.scheduler.offer(lane)
+        elif lane.serial and lane.tenure.lanes.get(lane.key) is lane:
+            del lane.tenure.lanes[lane.key]
+
+    def _unblock(self, partition: Partition, lane: Lane) -> None:
+        """A handler of an ended tenure has left: its lane is free for the tenure of today."""
+        tenure = self.tenures.get(partition)
+        waiting = None if tenure is None or not lane.serial else tenure.lanes.get(lane.key)
+        if waiting is not None and waiting.serial and not self.blocked(partition, lane.key):
+            waiting.running = False
+            self.scheduler.offer(waiting)
+
+    def _park(self, lane: Lane, record: Record, due: float) -> None:
+        """Set the lane aside until its head may be tried again; the worker goes on with others."""
+        retry = Record(
+            record.topic, record.partition, record.offset, record.key, record.value,
+            record.headers, record.timestamp, record.attempt + 1,
+        )  # fmt: skip
+        if isinstance(lane.records, list):
+            lane.records[0] = retry
+        else:
+            self._settle(lane)
+            lane = Lane(None, lane.tenure, serial=True, records=(retry,))
+        lane.running = True
+        lane.retrying = True
+        lane.tenure.retrying[lane] = None
+        self._parkings += 1
+        heappush(self._parked, (due, self._parkings, lane))
+
+    def raise_if_broken(self, record: Record) -> None:
+        """Raises what the lane function raised for this record, if it did."""
+        tenure = self.tenures.get(Partition(record.topic, record.partition))
+        error = None if tenure is None else tenure.broken.get(record.offset)
+        if error is not None:
+            raise error
+
+    def retry_due_at(self) -> float | None:
+        """When the next parked lane may be tried again."""
+        while self._parked and self._parked[0][2].tenure.state is TenureState.ENDED:
+            heappop(self._parked)
+        return self._parked[0][0] if self._parked else None
+
+    def unpark(self, now: float) -> None:
+        """Make the parked lanes ready whose time has come."""
+        while self._parked and self._parked[0][0] <= now:
+            lane = heappop(self._parked)[2]
+            if lane in lane.tenure.retrying:
+                lane.running = False
+                self.scheduler.offer(lane)
+
+    # Fetching
+
+    def flow(self) -> tuple[list[Partition], list[Partition]]:
+        """Which partitions to pause and which to resume, to follow the limits and the user's wish."""
+        self.full = backpressure.throttle(self.tenures, self.limits, self.commits.map_characters_max, full=self.full)
+        pause: list[Partition] = []
+        resume: list[Partition] = []
+        for partition, tenure in self.tenures.items():
+            wanted = tenure.throttled or self.stopping or self.user_pause.covers(partition)
+            if wanted and partition not in self.fetch_paused:
+                pause.append(partition)
+            elif not wanted and partition in self.fetch_paused:
+                resume.append(partition)
+        self.fetch_paused.update(pause)
+        self.fetch_paused.difference_update(resume)
+        return pause, resume
+
+    def queued(self) -> int:
+        """Records that wait for a handler."""
+        return sum(tenure.queued for tenure in self.tenures.values())
+
+
+class UserPause:
+    """What the user paused: some partitions, or all but some."""
+
+    __slots__ = ("_all", "_named")
+
+    def __init__(self) -> None:
+        self._all = False
+        self._named: set[Partition] = set()
+
+    def covers(self, partition: Partition) -> bool:
+        return (partition in self._named) is not self._all
+
+    def pause(self, partitions: Collection[Partition] | None) -> None:
+        self._set(partitions, paused=True)
+
+    def resume(self, partitions: Collection[Partition] | None) -> None:
+        self._set(partitions, paused=False)
+
+    def _set(self, partitions: Collection[Partition] | None, *, paused: bool) -> None:
+        if partitions is None:
+            self._all, self._named = paused, set()
+        elif paused is self._all:
+            self._named.difference_update(partitions)
+        else:
+            self._named.update(partitions)

@@ -1,0 +1,118 @@
+"""Fetched records into lanes: the part of the core that runs once per record on the way in.
+
+It keeps to the order of the batch, skips what an offset map says is complete, and leaves each lane either ready, running or
+parked. A record whose lane function raises gets a lane of its own, where each attempt fails with that exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from ..client.port import Records
+from ..config import Order
+from ..record import Partition, Record
+from .lanes import Lane
+from .ledger import OffsetsRewound
+from .tenures import Tenure, TenureState
+
+if TYPE_CHECKING:
+    from .engine import Core
+
+_coordinates = attrgetter("topic", "partition")
+_offset, _key, _value = attrgetter("offset"), attrgetter("key"), attrgetter("value")
+
+
+def receive(core: Core, event: Records, now: float) -> None:
+    """Take in one event of the client."""
+    tenures = core.tenures
+    for partition, end in event.ends.items():
+        if (tenure := tenures.get(partition)) is not None:
+            tenure.end = end
+    for coordinates, group in groupby(event.records, _coordinates):
+        partition = Partition(*coordinates)
+        tenure = tenures.get(partition)
+        # What comes without a tenure is fetched again by the next one, from the committed offset.
+        if tenure is not None and tenure.state is TenureState.ACTIVE:
+            _deliver(core, tenure, list(group), now)
+    for partition, position in event.positions.items():
+        if (tenure := tenures.get(partition)) is not None:
+            tenure.position = position
+            tenure.ledger.advance(position)
+            core.commits.touch(tenure)
+
+
+def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], now: float) -> None:
+    offsets = list(map(_offset, batch))
+    _check_map(core, tenure)
+    try:
+        complete = tenure.ledger.deliver(offsets)
+    except OffsetsRewound:
+        tenure = core.rewound(tenure)
+        complete = tenure.ledger.deliver(offsets)
+    if complete:
+        core.restored += len(complete)
+        known = set(complete)
+        batch = [record for record in batch if record.offset not in known]
+    while tenure.arrivals and tenure.arrivals[0][0] < (tenure.ledger.committable or 0):
+        tenure.arrivals.popleft()
+    tenure.arrivals.append((offsets[-1], now))
+    tenure.largest = max(tenure.largest, _longest(map(_key, batch)) + _longest(map(_value, batch)))
+    _add(core, tenure, batch)
+
+
+def _longest(values: Iterable[bytes | None]) -> int:
+    return max(map(len, filter(None, values)), default=0)
+
+
+def _check_map(core: Core, tenure: Tenure) -> None:
+    """An offset map that names offsets past the log's end is not of this log."""
+    top = tenure.ledger.restored_top
+    if top is not None and tenure.end is not None and top > tenure.end:
+        core.distrust(tenure, f"it ends at {top}, the log at {tenure.end}")
+
+
+def _add(core: Core, tenure: Tenure, batch: Sequence[Record]) -> None:
+    lanes, order = tenure.lanes, core.config.order
+    if not isinstance(order, Order):
+        _add_by_function(core, tenure, batch, order)
+        return
+    keyed = order is Order.KEY
+    for record in batch:
+        key = record.key if keyed else None
+        lane = lanes.get(key)
+        if lane is None:
+            lane = _new_lane(core, tenure, key)
+            lane.records.append(record)
+            core.scheduler.offer(lane)
+        else:
+            lane.records.append(record)
+            if not lane.serial:
+                core.scheduler.offer(lane)
+
+
+def _add_by_function(core: Core, tenure: Tenure, batch: Sequence[Record], order: Callable[[Record], Hashable]) -> None:
+    for record in batch:
+        try:
+            key = order(record)
+            lane = tenure.lanes.get(key)
+        except Exception as error:
+            tenure.broken[record.offset] = error
+            lane = Lane(None, tenure, serial=True)
+        else:
+            if lane is None:
+                lane = _new_lane(core, tenure, key)
+        lane.records.append(record)
+        core.scheduler.offer(lane)
+
+
+def _new_lane(core: Core, tenure: Tenure, key: Hashable) -> Lane:
+    serial = key is not None or core.config.order is Order.PARTITION or (
+        core.config.order is not Order.UNORDERED and core.config.null_key == "partition"
+    )
+    lane = tenure.lanes[key] = Lane(key, tenure, serial=serial)
+    if serial and core.overdue and core.blocked(tenure.partition, key):
+        lane.running = True
+    return lane

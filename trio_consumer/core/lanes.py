@@ -1,0 +1,118 @@
+"""Lanes: which record may run next.
+
+A lane is the FIFO of one tenure's records that share an ordering key. A serial lane has at most one record in flight; a
+loose lane (records without order) any number. The lane keeps a serial record at its head until it is resolved, so that a
+retry, a pause or a cancellation cannot reorder it; a loose record leaves the lane when it is claimed.
+
+A lane is *ready* when a worker may take it. Each tenure holds its ready lanes in a heap by the offset of the head, so its
+oldest head comes first, which is the blocking lane whenever that one is ready. The `Scheduler` takes one lane of each
+tenure in turn.
+
+Bound: while P tenures have ready lanes, a ready lane is taken at the latest after P picks for each ready lane of its own
+tenure with an older head, and a blocking lane after P picks. A pick is held for at most `RUN_RECORDS_MAX` records.
+
+This module knows nothing of attempts, commits or time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..record import Record
+    from .tenures import Tenure
+
+RUN_RECORDS_MAX = 16
+"""Records of one lane that a worker handles before it looks for another lane."""
+
+
+class Lane:
+    """One FIFO. Created when its first record comes, forgotten when it is empty.
+
+    Attributes:
+        key: The ordering key within the partition.
+        serial: False for records without order.
+        records: Serial: from the one in flight on. Loose: those not yet claimed.
+        ready: True while the lane is in its tenure's heap.
+        running: True while a worker has this serial lane, or while one of an earlier tenure still runs the same key.
+        retrying: True from a failed attempt of the head until its next attempt starts.
+    """
+
+    __slots__ = ("key", "ready", "records", "retrying", "running", "serial", "tenure")
+
+    def __init__(self, key: Hashable, tenure: Tenure, *, serial: bool, records: Iterable[Record] = ()) -> None:
+        self.key = key
+        self.tenure = tenure
+        self.serial = serial
+        # A list is a sixth of a deque's size, which counts with a lane per record; runs take from its front in slices.
+        self.records: list[Record] | deque[Record] = list(records) if serial else deque(records)
+        self.ready = False
+        self.running = False
+        self.retrying = False
+
+    def claim(self) -> Iterable[Record]:
+        """The records of one run, to be handled one after the other. Loose ones are claimed as they are iterated over."""
+        if isinstance(self.records, list):
+            return self.records[:RUN_RECORDS_MAX]
+        return _pop_each(self.records)
+
+
+def _pop_each(records: deque[Record]) -> Iterator[Record]:
+    for _ in range(RUN_RECORDS_MAX):
+        if not records:
+            return
+        yield records.popleft()
+
+
+class Scheduler:
+    """The tenures that have ready lanes, in turn."""
+
+    __slots__ = ("ring",)
+
+    def __init__(self) -> None:
+        self.ring: deque[Tenure] = deque()
+
+    def offer(self, lane: Lane) -> None:
+        """Make a lane ready unless it is, is running, or has nothing to run."""
+        if lane.ready or lane.running or not lane.records:
+            return
+        lane.ready = True
+        tenure = lane.tenure
+        heappush(tenure.ready, (lane.records[0].offset, lane))
+        if not tenure.listed:
+            self.list(tenure)
+
+    def list(self, tenure: Tenure) -> None:
+        """Give the tenure its turns, if it is open and has ready lanes. Call it after it was opened."""
+        if tenure.open and tenure.ready and not tenure.listed:
+            tenure.listed = True
+            self.ring.append(tenure)
+
+    def take(self) -> Lane | None:
+        """The lane whose turn it is, no longer ready (a loose one stays so while it has more); ``None`` if there is none."""
+        ring = self.ring
+        while ring:
+            tenure = ring[0]
+            if not tenure.open or not tenure.ready:
+                ring.popleft()
+                tenure.listed = False
+                continue
+            lane = heappop(tenure.ready)[1]
+            lane.ready = False
+            records = lane.records
+            if lane.serial:
+                lane.running = True
+            elif len(records) > 1:
+                lane.ready = True
+                heappush(tenure.ready, (records[1].offset, lane))
+            if not tenure.ready:
+                ring.popleft()
+                tenure.listed = False
+            elif len(ring) > 1:
+                ring.rotate(-1)
+            if records:
+                return lane
+        return None

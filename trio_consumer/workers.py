@@ -1,0 +1,274 @@
+"""Workers: the tasks that call the handler.
+
+There are at most ``concurrency`` of them, so that many handlers are in flight at once at every instant. They are started
+as they are needed and kept. A worker takes a *run*: some records of one lane, one after the other, inside a cancel scope
+that the tenure can cancel. The scope serves many runs and is replaced once it was cancelled: entering one costs more than
+handling a record.
+
+Wake-ups are chained: whoever makes lanes ready, or takes one and leaves others, sees to it that one worker is on its way.
+A worker that starts while others are suspended in their handlers wakes as many more, so handlers that wait get all workers
+within a few passes, and handlers that never wait get by with one or two.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
+
+import trio
+
+from .config import ConsumerConfig
+from .core.engine import Core
+from .core.lanes import Lane
+from .core.retries import Decision
+from .core.tenures import Tenure, TenureState
+from .errors import ConfigurationError
+from .exits import Exit, classify, ending, split_cancelled
+from .record import Record
+from .signals import Signal
+
+log = logging.getLogger("trio_consumer")
+
+Handler: TypeAlias = Callable[[Record], Awaitable[object]]
+
+SLICE_RECORDS_MAX = 512
+"""Records that a worker handles before it lets other tasks run, for handlers that never wait."""
+SLICE_SECONDS_MAX = 0.01
+"""The same in time; looked at between runs."""
+
+
+class Worker:
+    """One worker's run in progress, as the core sees it."""
+
+    __slots__ = ("lane", "record", "scope")
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self.record: Record | None = None
+        self.scope = trio.CancelScope()
+
+    def cancel(self) -> None:
+        self.scope.cancel()
+
+
+class Workers:
+    """All workers of one ``run``.
+
+    Attributes:
+        hungry: Sent when a worker found nothing to do.
+        left: Sent when a run of a tenure that is closing or ended has left.
+        relieved: Sent when a throttled tenure's queue became shorter.
+        commit_due: Sent when the number of resolved records makes a commit due.
+        retry_added: Sent when a lane was parked.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        config: ConsumerConfig,
+        handler: Handler,
+        *,
+        halt: Callable[[], None],
+        abort: Callable[[BaseException], None],
+    ) -> None:
+        self._core = core
+        self._commit_count = config.commit_count
+        self._concurrency = config.concurrency
+        if not inspect.iscoroutinefunction(handler):
+            handler = _expecting_awaitable(handler, abort)
+        self._handler = _with_decoding(handler, config, core) if _prepares(config) else handler
+        self._halt = halt
+        self._abort = abort
+        self._idle: list[trio.lowlevel.Task] = []
+        self._nursery: trio.Nursery | None = None
+        self._started = 0
+        self._waking = 0
+        self._yielding = 0
+        self.hungry = Signal()
+        self.left = Signal()
+        self.relieved = Signal()
+        self.commit_due = Signal()
+        self.retry_added = Signal()
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """Start workers in this nursery from now on, as they are needed."""
+        self._nursery = nursery
+        self.wake()
+
+    def wake(self) -> None:
+        """See to it that a worker is on its way if lanes are ready. Call it after everything that makes lanes ready."""
+        if not self._waking and self._core.scheduler.ring:
+            self._wake(1)
+
+    @property
+    def idle(self) -> bool:
+        """True if a worker is free and nothing is ready for it."""
+        return not self._core.scheduler.ring and (bool(self._idle) or self._started < self._concurrency)
+
+    def _wake(self, count: int) -> None:
+        for _ in range(count):
+            if self._idle:
+                self._waking += 1
+                trio.lowlevel.reschedule(self._idle.pop())
+            elif self._started < self._concurrency and self._nursery is not None:
+                self._waking += 1
+                self._started += 1
+                self._nursery.start_soon(self._work)
+            else:
+                return
+
+    async def _work(self) -> None:
+        self._waking -= 1
+        worker = Worker()
+        while True:
+            with worker.scope:
+                await self._serve(worker)
+            worker.scope = trio.CancelScope()
+
+    async def _serve(self, worker: Worker) -> None:
+        """Run after run, until the worker's scope has been cancelled."""
+        core, scope = self._core, worker.scope
+        ring = core.scheduler.ring
+        handled, until = 0, trio.current_time() + SLICE_SECONDS_MAX
+        while not scope.cancel_called:
+            lane = core.take(worker)
+            if lane is None:
+                await self._park()
+                handled, until = 0, trio.current_time() + SLICE_SECONDS_MAX
+                continue
+            if ring and not self._waking:
+                suspended = self._started - len(self._idle) - self._yielding - 1
+                self._wake(max(1, suspended))
+            handled += await self._run(worker, lane)
+            if handled >= SLICE_RECORDS_MAX or trio.current_time() >= until:
+                self._yielding += 1
+                try:
+                    await trio.lowlevel.checkpoint()
+                finally:
+                    self._yielding -= 1
+                handled, until = 0, trio.current_time() + SLICE_SECONDS_MAX
+
+    async def _park(self) -> None:
+        task = trio.lowlevel.current_task()
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self._idle.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._idle.append(task)
+        self.hungry.send()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        self._waking -= 1
+
+    async def _run(self, worker: Worker, lane: Lane) -> int:
+        """One run. Returns how many records it resolved."""
+        core, tenure, handler = self._core, lane.tenure, self._handler
+        complete = tenure.ledger.complete
+        resolved = 0
+        for record in lane.claim():
+            worker.record = record
+            try:
+                await handler(record)
+            except BaseException as error:  # every kind of exit has its outcome: exits.py
+                self._broke_off(worker, lane, resolved, record, error)
+                return resolved
+            complete(record.offset)
+            resolved += 1
+            if not tenure.open:
+                break
+        core.leave(worker, lane, resolved)
+        if core.commits.resolved >= self._commit_count:
+            self.commit_due.send()
+        if tenure.throttled:
+            self.relieved.send()
+        if tenure.state is not TenureState.ACTIVE or core.stopping:
+            self._tell_left(tenure)
+        return resolved
+
+    def _tell_left(self, tenure: Tenure) -> None:
+        self.left.send()
+        if tenure.state is TenureState.ENDED:
+            self.wake()  # the lane may have been waiting in the partition's next tenure
+
+    def _broke_off(self, worker: Worker, lane: Lane, resolved: int, record: Record, error: BaseException) -> None:
+        """The handler raised. Raises again what Trio must see."""
+        core, tenure = self._core, lane.tenure
+        kind = classify(error, cancelled=trio.current_effective_deadline() == float("-inf"))
+        if kind is Exit.FAILED:
+            decision = core.failed(worker, lane, resolved, record, error, trio.current_time())
+            self.retry_added.send()
+            log.debug("%s@%d attempt %d failed: %s", tenure.partition, record.offset, record.attempt, decision)
+            if decision is Decision.HALT:
+                self._halt()
+            self._tell_left(tenure)
+            return
+        core.cancelled(worker, lane, resolved, record)
+        self._tell_left(tenure)
+        if kind is Exit.ENDS_RUN:
+            self._abort(ending(error) or error)
+            return
+        cancellation, rest = split_cancelled(error)
+        if rest is not None:
+            log.warning("%s@%d raised while it was being cancelled", tenure.partition, record.offset, exc_info=rest)
+        if cancellation is not None:
+            raise cancellation
+
+    async def revive(self) -> None:
+        """Makes parked lanes ready again when their time has come. Runs for as long as the workers."""
+        core = self._core
+        while True:
+            due = core.retry_due_at()
+            with trio.move_on_at(float("inf") if due is None else due):
+                await self.retry_added.wait()
+            core.unpark(trio.current_time())
+            self.wake()
+
+    async def wait_left(self, tenures: list[Tenure] | None = None) -> None:
+        """Until no handler of these tenures runs, or none at all."""
+        while self._core.running if tenures is None else any(tenure.runs for tenure in tenures):
+            await self.left.wait()
+
+
+def _expecting_awaitable(handler: Handler, abort: Callable[[BaseException], None]) -> Handler:
+    """The handler, which may be a plain function that returns a coroutine; one that returns anything else ends the run."""
+
+    async def checked(record: Record) -> None:
+        result: object = handler(record)
+        if not inspect.isawaitable(result):
+            abort(ConfigurationError(f"handler={handler!r} is not async: define it with 'async def'"))
+            await trio.sleep_forever()  # until the abort cancels us: the record stays incomplete
+        await cast("Awaitable[object]", result)
+
+    return checked
+
+
+def _prepares(config: ConsumerConfig) -> bool:
+    return config.decode_key is not None or config.decode_value is not None or callable(config.order)
+
+
+def _with_decoding(handler: Handler, config: ConsumerConfig, core: Core) -> Handler:
+    """The handler behind what happens inside an attempt before it: decoding, and the error of a lane function."""
+    decode_key, decode_value = config.decode_key, config.decode_value
+
+    def decoded(decode: Callable[[bytes], Any] | None, data: bytes | None) -> Any:
+        return data if decode is None or data is None else decode(data)
+
+    async def prepared(record: Record) -> None:
+        if callable(config.order):
+            core.raise_if_broken(record)
+        await handler(
+            Record(
+                record.topic,
+                record.partition,
+                record.offset,
+                decoded(decode_key, record.key),
+                decoded(decode_value, record.value),
+                record.headers,
+                record.timestamp,
+                record.attempt,
+            )
+        )
+
+    return prepared
