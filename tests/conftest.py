@@ -38,10 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @contextmanager
 def started_kafka() -> Iterator[KafkaBroker]:
     broker = KafkaBroker()
+    reason = None
     try:
         broker.start()
     except KafkaUnavailable as error:
-        refuse(str(error))
+        reason = str(error)
+    if reason is not None:
+        refuse(reason)
     try:
         yield broker
     finally:

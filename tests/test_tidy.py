@@ -84,7 +84,7 @@ IMPORT_RULES = (
     ),
     ImportRule(
         scope=(PACKAGE,),
-        but=(f"{PACKAGE}.cli",),
+        but=(f"{PACKAGE}.cli", f"{PACKAGE}.__main__"),
         never=("cyclopts", "rich", f"{PACKAGE}.cli"),
         why="the command line is an extra",
     ),
@@ -153,14 +153,13 @@ def drawn_randomness(module: str, source: str) -> list[str]:
 
 
 def too_long(module: str, source: str) -> list[str]:
+    """A function is as long as its body: neither a docstring nor many declared options make it hard to read."""
     lines = len(source.splitlines())
     found = [f"{module} has {lines} lines: split it"] if lines > MODULE_LINES_MAX else []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = node.body[0]
-            has_docstring = ast.get_docstring(node, clean=False) is not None
-            prose = (first.end_lineno or first.lineno) - first.lineno + 1 if has_docstring else 0
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1 - prose
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines = (node.end_lineno or node.lineno) - body[0].lineno + 1 if body else 0
             if lines > FUNCTION_LINES_MAX:
                 found.append(f"{module}:{node.lineno} {node.name} has {lines} lines: split it")
     return found
@@ -241,8 +240,8 @@ VIOLATIONS: Sequence[tuple[Checker, str, str]] = (
     (drawn_randomness, f"{PACKAGE}.core.retries", "import random\nrng = random.Random()"),
     (drawn_randomness, f"{PACKAGE}.core.retries", "from random import choice"),
     (too_long, f"{PACKAGE}.x", "\n" * (MODULE_LINES_MAX + 1)),
-    (too_long, f"{PACKAGE}.x", "async def f():\n" + "    pass\n" * FUNCTION_LINES_MAX),
-    (too_long, f"{PACKAGE}.x", "class C:\n    def f():\n" + "        pass\n" * FUNCTION_LINES_MAX),
+    (too_long, f"{PACKAGE}.x", "async def f():\n" + "    pass\n" * (FUNCTION_LINES_MAX + 1)),
+    (too_long, f"{PACKAGE}.x", "class C:\n    def f():\n" + "        pass\n" * (FUNCTION_LINES_MAX + 1)),
     (asserts, f"{PACKAGE}.x", "def f(x):\n    assert x"),
     (no_theory, f"{PACKAGE}.x", "import trio"),
     (eager_logging, f"{PACKAGE}.x", "logger.info(f'{x}')"),
@@ -260,7 +259,7 @@ FINE: Sequence[tuple[Checker, str, str]] = (
     (wrong_imports, f"{PACKAGE}.cli.demo", "import rich, confluent_kafka\nfrom .. import open_consumer"),
     (drawn_randomness, f"{PACKAGE}.core.retries", "import random\ndef f(rng: random.Random):\n    rng.random()"),
     (drawn_randomness, f"{PACKAGE}.client.confluent", "import random\nrandom.random()"),
-    (too_long, f"{PACKAGE}.x", "def f():\n    '''" + "\n" * 100 + "'''\n" + "    pass\n" * (FUNCTION_LINES_MAX - 1)),
+    (too_long, f"{PACKAGE}.x", "def f():\n    '''" + "\n" * 100 + "'''\n" + "    pass\n" * FUNCTION_LINES_MAX),
     (no_theory, f"{PACKAGE}.x", ""),
     (eager_logging, f"{PACKAGE}.x", "logger.info('%s', x)\nmath.log(x + 1)"),
     (foreign_privates, "tests.x", "self._x\nos._exit(0)\nKafkaError._TRANSPORT\nx.__class__"),

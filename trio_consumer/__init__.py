@@ -1,4 +1,4 @@
-"""Consume Kafka topics from Trio: hundreds of records at once, in key order, never committing past work that is not done."""
+"""Consume Kafka topics from Trio: many records at once, in key order, never committing past work that is not done."""
 
 from __future__ import annotations
 

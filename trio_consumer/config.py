@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
+from .core.offset_map import CHARACTERS_MAX
 from .core.retries import Backoff
 from .errors import ConfigurationError
 from .record import Partition, Record
@@ -40,12 +41,13 @@ TenureHook: TypeAlias = Callable[[Partition], Awaitable[None]]
 Decoder: TypeAlias = Callable[[bytes], Any]
 
 
-def _number(least: float, *, whole: bool = False) -> Any:
+def _number(least: float, most: float = math.inf, *, whole: bool = False) -> Any:
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        kind = "a whole number" if whole else "a number"
-        right = isinstance(value, int) if whole else isinstance(value, (int, float))
-        if not right or isinstance(value, bool) or not least <= value < math.inf:  # type: ignore[operator]
-            raise ConfigurationError(f"{attribute.name}={value!r}: give {kind} of at least {least:g}")
+        right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if not right or not least <= value <= most or value == math.inf:  # type: ignore[operator]
+            kind = "a whole number" if whole else "a number"
+            bound = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+            raise ConfigurationError(f"{attribute.name}={value!r}: give {kind} {bound}")
 
     return check
 
@@ -73,9 +75,11 @@ def _attempts(instance: object, attribute: attrs.Attribute[Any], value: object) 
         raise ConfigurationError(f"attempts={value!r}: give at least 1 (no retries), or None for no limit")
 
 
-def _backoff(value: object) -> object:
+def _backoff(value: object) -> Backoff:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Backoff(first=value, factor=1, limit=max(value, 30), jitter=0)
+    if not isinstance(value, Backoff):
+        raise ConfigurationError(f"backoff={value!r}: give a Backoff or a number of seconds")
     return value
 
 
@@ -90,8 +94,8 @@ class ConsumerConfig:
         concurrency: Handlers in flight at once, at most.
         attempts: How often a record is tried before it is exhausted; ``None`` for no limit.
         backoff: The pause before the next attempt; a number is a fixed pause in seconds.
-        exhausted: What becomes of a record whose attempts are exhausted: ``"halt"`` raises `HandlerFailed` from ``run``;
-            ``"skip"`` counts it, logs it and goes on as if it had been handled.
+        exhausted: What becomes of a record whose attempts are exhausted: ``"halt"`` raises `HandlerFailed` from
+            ``run``; ``"skip"`` counts it, logs it and goes on as if it had been handled.
         decode_key: Called inside the attempt with the key's bytes; an exception fails the record.
         decode_value: Called inside the attempt with the value's bytes; an exception fails the record.
         commit_interval: Seconds between commits, at most, while there is something new to commit.
@@ -116,11 +120,7 @@ class ConsumerConfig:
     )
     concurrency: int = attrs.field(default=256, validator=_number(1, whole=True))
     attempts: int | None = attrs.field(default=5, validator=_attempts)
-    backoff: Backoff = attrs.field(
-        factory=Backoff,
-        converter=_backoff,
-        validator=attrs.validators.instance_of(Backoff),
-    )
+    backoff: Backoff = attrs.field(factory=Backoff, converter=_backoff)
     exhausted: Literal["halt", "skip"] = attrs.field(default="halt", validator=_one_of("halt", "skip"))
     decode_key: Decoder | None = attrs.field(default=None, validator=_callable)
     decode_value: Decoder | None = attrs.field(default=None, validator=_callable)
@@ -129,11 +129,14 @@ class ConsumerConfig:
     grace: float = attrs.field(default=5.0, validator=_number(0))
     revoke_deadline: float = attrs.field(default=20.0, validator=_number(0.001))
     stop_deadline: float = attrs.field(default=10.0, validator=_number(0))
-    queued_records_max: int = attrs.field(default=50_000, validator=_number(1, whole=True))
+    # Two batches, of one record at least, can be on their way.
+    queued_records_max: int = attrs.field(default=50_000, validator=_number(2, whole=True))
     queued_records_max_per_partition: int = attrs.field(default=5_000, validator=_number(1, whole=True))
     queued_bytes_max: int = attrs.field(default=256 * 2**20, validator=_number(1, whole=True))
     queued_bytes_max_per_partition: int = attrs.field(default=64 * 2**20, validator=_number(1, whole=True))
-    offset_map_characters_max: int = attrs.field(default=OFFSET_MAP_CHARACTERS_MAX, validator=_number(0, whole=True))
+    offset_map_characters_max: int = attrs.field(
+        default=OFFSET_MAP_CHARACTERS_MAX, validator=_number(0, CHARACTERS_MAX, whole=True)
+    )
     tenure_start: TenureHook | None = attrs.field(default=None, validator=_callable)
     tenure_end: TenureHook | None = attrs.field(default=None, validator=_callable)
 
@@ -149,7 +152,7 @@ class ConsumerConfig:
         if not self.revoke_deadline < seconds / 2:
             raise ConfigurationError(
                 f"revoke_deadline={self.revoke_deadline:g} s must be below half of max.poll.interval.ms="
-                f"{seconds * 1000:.0f}: the client cannot be polled during a revoke; lower the first or raise the second"
+                f"{seconds * 1000:.0f}, as nothing polls during a revoke: lower the first or raise the second"
             )
 
 

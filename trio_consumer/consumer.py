@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
@@ -49,8 +49,8 @@ async def open_consumer(
 ) -> AsyncGenerator[Consumer, None]:
     """Open a consumer of these topics, as one member of a group.
 
-    The client is connected when the block is entered, joins the group when `Consumer.run` is called, and leaves it when the
-    block is left.
+    The client is connected when the block is entered, joins the group when `Consumer.run` is called, and leaves it when
+    the block is left.
 
     Args:
         settings: librdkafka's settings by their own names; at least ``bootstrap.servers`` and ``group.id``.
@@ -96,9 +96,7 @@ class Consumer:
         self._stop_asked = trio.Event()
         self._ended = trio.Event()
 
-    async def run(
-        self, handler: Handler, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, handler: Handler, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Handle records until `drain` is called, a record halts the consumer, the client fails, or it is cancelled.
 
         Args:
@@ -107,8 +105,8 @@ class Consumer:
             task_status: Started as soon as the client is being polled.
 
         Raises:
-            HandlerFailed: The attempts of a record are exhausted, and ``exhausted`` is ``"halt"``. Its ``others`` are those
-                that failed before everything had stopped.
+            HandlerFailed: The attempts of a record are exhausted, and ``exhausted`` is ``"halt"``. Its ``others`` are
+                those that failed before everything had stopped.
             ClientError: The client can't go on.
             CallbackFailed: A callback or hook of yours raised.
             StateError: It was called before. There is one run for each consumer.
@@ -120,14 +118,20 @@ class Consumer:
         core, config = self._core, self._config
         workers = Workers(core, config, handler, halt=self._halt, abort=self._abort)
         committer = Committer(
-            core.commits, self._client, interval=config.commit_interval, due=workers.commit_due, abort=self._abort_client
+            core.commits,
+            self._client,
+            interval=config.commit_interval,
+            due=workers.commit_due,
+            abort=self._abort_client,
         )
         hooks = Hooks(core, config, opened=workers.wake, left=workers.wait_left, failed=self._fail)
         poller = Poller(core, config, self._client, workers, hooks, committer, abort=self._abort_client)
         self._workers, self._poller = workers, poller
         try:
             async with trio.open_nursery() as nursery:
-                services = await nursery.start(_serve, poller, committer, workers, hooks)
+                # Not by nursery.start(), which waits for ever where a shielded task starts in a cancelled scope.
+                services = trio.CancelScope(shield=True)
+                nursery.start_soon(self._serve, services, poller, committer, workers, hooks)
                 try:
                     async with trio.open_nursery() as crew:
                         self._crew = crew.cancel_scope
@@ -135,9 +139,11 @@ class Consumer:
                         crew.start_soon(self._stop)
                         task_status.started()
                 finally:
-                    with trio.CancelScope(shield=True):
-                        await self._finish(poller, hooks, committer)
-                    services.cancel()
+                    try:
+                        with trio.CancelScope(shield=True):
+                            await self._finish(poller, hooks, committer)
+                    finally:
+                        services.cancel()
         finally:
             self._ended.set()
             # An error is never hidden by a cancellation that came at the same time.
@@ -180,9 +186,11 @@ class Consumer:
         Raises:
             StateError: `run` has not been called, or has ended.
         """
-        while not self._core.tenures:
+        while True:
             if self._poller is None or self._ended.is_set():
                 raise StateError("no partition will be assigned: run() has not been called, or has ended")
+            if self._core.tenures:
+                break
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_first, nursery.cancel_scope, self._poller.assigned)
                 nursery.start_soon(_first, nursery.cancel_scope, self._ended)
@@ -198,6 +206,22 @@ class Consumer:
             client_errors={} if poller is None else poller.client_errors,
             revokes_overrun=0 if poller is None else poller.revokes_overrun,
         )
+
+    async def _serve(
+        self, scope: trio.CancelScope, poller: Poller, committer: Committer, workers: Workers, hooks: Hooks
+    ) -> None:
+        with scope:
+            async with trio.open_nursery() as nursery:
+                hooks.nursery = nursery
+                for service in (poller.run, poller.watch_relief, committer.run, workers.revive):
+                    nursery.start_soon(self._guard, service)
+
+    async def _guard(self, service: Callable[[], Awaitable[None]]) -> None:
+        """A service that dies ends `run` with what it died of."""
+        try:
+            await service()
+        except Exception as error:
+            self._abort_client(error)
 
     # How it ends
 
@@ -220,6 +244,7 @@ class Consumer:
     def _abort(self, error: BaseException) -> None:
         """Stop at once, then raise this."""
         self._fail(error)
+        self._core.stop()
         if self._crew is not None:
             self._crew.cancel()
 
@@ -230,12 +255,14 @@ class Consumer:
 
     async def _stop(self) -> None:
         """Waits to be asked; then lets handlers finish, and ends the workers."""
-        await self._stop_asked.wait()
         core, workers, poller = self._core, self._workers, self._poller
         if workers is None or poller is None or self._crew is None:
             return
-        core.stop()
-        poller.poke()
+        try:
+            await self._stop_asked.wait()
+        finally:
+            core.stop()  # also where `run` is cancelled: handlers that take long to leave must not start others
+            poller.poke()
         # A drain waits for handlers for as long as they take, a failure only for the grace.
         while core.running and not self._failed:
             await workers.left.wait()
@@ -269,24 +296,6 @@ class Consumer:
         verdict = HandlerFailed(first.partition, first.offset, first.attempts, cause, tuple(others))
         verdict.__cause__ = cause
         return verdict
-
-
-async def _serve(
-    poller: Poller,
-    committer: Committer,
-    workers: Workers,
-    hooks: Hooks,
-    *,
-    task_status: trio.TaskStatus[trio.CancelScope],
-) -> None:
-    with trio.CancelScope(shield=True) as scope:
-        async with trio.open_nursery() as nursery:
-            hooks.nursery = nursery
-            nursery.start_soon(poller.run)
-            nursery.start_soon(poller.watch_relief)
-            nursery.start_soon(committer.run)
-            nursery.start_soon(workers.revive)
-            task_status.started(scope)
 
 
 async def _first(scope: trio.CancelScope, event: trio.Event) -> None:

@@ -51,7 +51,12 @@ class HandlerFailed(TrioConsumerError):
     """
 
     def __init__(
-        self, partition: Partition, offset: int, attempts: int, error: BaseException, others: tuple[HandlerFailed, ...] = ()
+        self,
+        partition: Partition,
+        offset: int,
+        attempts: int,
+        error: BaseException,
+        others: tuple[HandlerFailed, ...] = (),
     ) -> None:
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         also = f" (and {len(others)} more: see .others)" if others else ""

@@ -12,8 +12,8 @@ raises ``KeyboardInterrupt``, ``SystemExit`` or        no or yes        cancelle
 another ``BaseException``, alone or in a group                          bare
 =====================================================  ===============  ==========================================
 
-Cancelled is neither success nor failure: the record stays incomplete and runs again in the next tenure. It does not matter
-who cancelled, we (revoke, loss, halt) or a scope around ``run``.
+Cancelled is neither success nor failure: the record stays incomplete and runs again in the next tenure. It does not
+matter who cancelled, we (revoke, loss, halt) or a scope around ``run``.
 """
 
 from __future__ import annotations

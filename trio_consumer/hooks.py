@@ -1,8 +1,8 @@
 """The user's hooks at the start and the end of a tenure, for caches and files of a partition.
 
-The start hook runs before the first handler of its tenure, which is held until then; the end hook after the last one, and
-before the commit of a revoke. The end hook runs if and only if the start hook has returned. Those of one partition never
-overlap: the start of the next tenure waits for the end of the previous one.
+The start hook runs before the first handler of its tenure, which is held until then; the end hook after the last one,
+and before the commit of a revoke. The end hook runs if and only if the start hook has returned. Those of one partition
+never overlap: the start of the next tenure waits for the end of the previous one.
 """
 
 from __future__ import annotations

@@ -119,7 +119,8 @@ class Poller:
             self._workers.wake()
         elif isinstance(event, Assigned):
             core.assigned(event)
-            self.assigned.set()
+            if core.tenures:  # events of no partitions are frequent
+                self.assigned.set()
         elif isinstance(event, Revoked):
             await self._revoke(event)
         elif isinstance(event, Lost):
@@ -152,7 +153,7 @@ class Poller:
             if scope.cancelled_caught:
                 self.revokes_overrun += 1
                 log.error(
-                    "the revoke of %s was not done within revoke_deadline=%g s; what was not committed is handled again",
+                    "the revoke of %s overran revoke_deadline=%g s; what was not committed is handled again",
                     _names(tenures),
                     self._config.revoke_deadline,
                 )
@@ -178,7 +179,9 @@ class Poller:
             self.revokes_overrun += 1
             log.error(
                 "handlers of %s ignore their cancellation: their records stay incomplete, and their lanes blocked here",
-                ", ".join(f"{tenure.partition}@{run.record.offset}" for tenure in stuck for run in tenure.runs if run.record),
+                ", ".join(
+                    f"{tenure.partition}@{run.record.offset}" for tenure in stuck for run in tenure.runs if run.record
+                ),
             )
 
     def _note(self, event: Failed) -> bool:

@@ -17,8 +17,8 @@ class Blocking:
         offset: The lowest incomplete offset.
         age: Seconds since it was fetched.
         lane: Its lane: with `Order.KEY` the key's bytes; ``None`` for unordered records.
-        state: ``"queued"``, ``"in-flight"``, ``"parked"`` (waits for its next attempt) or ``"stuck"`` (its handler ignores
-            its cancellation).
+        state: ``"queued"``, ``"in-flight"``, ``"parked"`` (waits for its next attempt) or ``"stuck"`` (its handler
+            ignores its cancellation).
         attempt: The attempt that runs or comes next.
     """
 

@@ -1,13 +1,13 @@
 """Workers: the tasks that call the handler.
 
-There are at most ``concurrency`` of them, so that many handlers are in flight at once at every instant. They are started
-as they are needed and kept. A worker takes a *run*: some records of one lane, one after the other, inside a cancel scope
-that the tenure can cancel. The scope serves many runs and is replaced once it was cancelled: entering one costs more than
-handling a record.
+There are at most ``concurrency`` of them, so that many handlers are in flight at once at every instant. They are
+started as they are needed and kept. A worker takes a *run*: some records of one lane, one after the other, inside a
+cancel scope that the tenure can cancel. The scope serves many runs and is replaced once it was cancelled: entering one
+costs more than handling a record.
 
-Wake-ups are chained: whoever makes lanes ready, or takes one and leaves others, sees to it that one worker is on its way.
-A worker that starts while others are suspended in their handlers wakes as many more, so handlers that wait get all workers
-within a few passes, and handlers that never wait get by with one or two.
+Wake-ups are chained: whoever makes lanes ready, or takes one and leaves others, sees to it that one worker is on its
+way. A worker that starts while others are suspended in their handlers wakes as many more, so handlers that wait get all
+workers within a few passes, and handlers that never wait get by with one or two.
 """
 
 from __future__ import annotations
@@ -36,20 +36,23 @@ Handler: TypeAlias = Callable[[Record], Awaitable[object]]
 SLICE_RECORDS_MAX = 512
 """Records that a worker handles before it lets other tasks run, for handlers that never wait."""
 SLICE_SECONDS_MAX = 0.01
-"""The same in time; looked at between runs."""
+"""The same in time, looked at after every `LOOK_RECORDS`."""
+LOOK_RECORDS = 8
 
 
 class Worker:
     """One worker's run in progress, as the core sees it."""
 
-    __slots__ = ("lane", "record", "scope")
+    __slots__ = ("cancelled", "lane", "record", "scope")
 
     def __init__(self) -> None:
         self.lane: Lane | None = None
         self.record: Record | None = None
         self.scope = trio.CancelScope()
+        self.cancelled = False  # as scope.cancel_called, which costs as much as a record
 
     def cancel(self) -> None:
+        self.cancelled = True
         self.scope.cancel()
 
 
@@ -122,33 +125,41 @@ class Workers:
     async def _work(self) -> None:
         self._waking -= 1
         worker = Worker()
-        while True:
-            with worker.scope:
-                await self._serve(worker)
-            worker.scope = trio.CancelScope()
+        try:
+            while True:
+                with worker.scope:
+                    await self._serve(worker)
+                worker.scope, worker.cancelled = trio.CancelScope(), False
+        except Exception as error:  # ours: a handler's never gets here
+            self._abort(error)
 
     async def _serve(self, worker: Worker) -> None:
         """Run after run, until the worker's scope has been cancelled."""
-        core, scope = self._core, worker.scope
+        core = self._core
         ring = core.scheduler.ring
-        handled, until = 0, trio.current_time() + SLICE_SECONDS_MAX
-        while not scope.cancel_called:
+        handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
+        while not worker.cancelled:
             lane = core.take(worker)
             if lane is None:
                 await self._park()
-                handled, until = 0, trio.current_time() + SLICE_SECONDS_MAX
+                handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
                 continue
             if ring and not self._waking:
                 suspended = self._started - len(self._idle) - self._yielding - 1
                 self._wake(max(1, suspended))
             handled += await self._run(worker, lane)
-            if handled >= SLICE_RECORDS_MAX or trio.current_time() >= until:
-                self._yielding += 1
-                try:
-                    await trio.lowlevel.checkpoint()
-                finally:
-                    self._yielding -= 1
-                handled, until = 0, trio.current_time() + SLICE_SECONDS_MAX
+            if handled >= look:
+                look = handled + LOOK_RECORDS
+                if handled >= SLICE_RECORDS_MAX or trio.current_time() >= until:
+                    await self._yield()
+                    handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
+
+    async def _yield(self) -> None:
+        self._yielding += 1
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            self._yielding -= 1
 
     async def _park(self) -> None:
         task = trio.lowlevel.current_task()
@@ -163,21 +174,26 @@ class Workers:
         self._waking -= 1
 
     async def _run(self, worker: Worker, lane: Lane) -> int:
-        """One run. Returns how many records it resolved."""
+        """One run. Returns how many attempts it made."""
         core, tenure, handler = self._core, lane.tenure, self._handler
         complete = tenure.ledger.complete
-        resolved = 0
+        resolved, broken_off = 0, None
         for record in lane.claim():
             worker.record = record
             try:
                 await handler(record)
             except BaseException as error:  # every kind of exit has its outcome: exits.py
-                self._broke_off(worker, lane, resolved, record, error)
-                return resolved
+                broken_off = self._broke_off(worker, lane, resolved, record, error)
+                break
             complete(record.offset)
             resolved += 1
             if not tenure.open:
                 break
+        if broken_off is not None:
+            if broken_off is not Exit.FAILED:
+                # Raises Cancelled, always: a worker that is being cancelled would only start what is cancelled at once.
+                await trio.lowlevel.checkpoint()
+            return resolved + 1
         core.leave(worker, lane, resolved)
         if core.commits.resolved >= self._commit_count:
             self.commit_due.send()
@@ -192,8 +208,8 @@ class Workers:
         if tenure.state is TenureState.ENDED:
             self.wake()  # the lane may have been waiting in the partition's next tenure
 
-    def _broke_off(self, worker: Worker, lane: Lane, resolved: int, record: Record, error: BaseException) -> None:
-        """The handler raised. Raises again what Trio must see."""
+    def _broke_off(self, worker: Worker, lane: Lane, resolved: int, record: Record, error: BaseException) -> Exit:
+        """The handler raised."""
         core, tenure = self._core, lane.tenure
         kind = classify(error, cancelled=trio.current_effective_deadline() == float("-inf"))
         if kind is Exit.FAILED:
@@ -202,18 +218,16 @@ class Workers:
             log.debug("%s@%d attempt %d failed: %s", tenure.partition, record.offset, record.attempt, decision)
             if decision is Decision.HALT:
                 self._halt()
-            self._tell_left(tenure)
-            return
-        core.cancelled(worker, lane, resolved, record)
+            if tenure.throttled:
+                self.relieved.send()
+        else:
+            core.cancelled(worker, lane, resolved, record)
+            if kind is Exit.ENDS_RUN:
+                self._abort(ending(error) or error)
+            elif (rest := split_cancelled(error)[1]) is not None:
+                log.warning("%s@%d raised while it was being cancelled", tenure.partition, record.offset, exc_info=rest)
         self._tell_left(tenure)
-        if kind is Exit.ENDS_RUN:
-            self._abort(ending(error) or error)
-            return
-        cancellation, rest = split_cancelled(error)
-        if rest is not None:
-            log.warning("%s@%d raised while it was being cancelled", tenure.partition, record.offset, exc_info=rest)
-        if cancellation is not None:
-            raise cancellation
+        return kind
 
     async def revive(self) -> None:
         """Makes parked lanes ready again when their time has come. Runs for as long as the workers."""
@@ -232,7 +246,7 @@ class Workers:
 
 
 def _expecting_awaitable(handler: Handler, abort: Callable[[BaseException], None]) -> Handler:
-    """The handler, which may be a plain function that returns a coroutine; one that returns anything else ends the run."""
+    """The handler, which may be a plain function that returns an awaitable; any other result ends the run."""
 
     async def checked(record: Record) -> None:
         result: object = handler(record)

@@ -7,6 +7,7 @@ import random
 import tracemalloc
 import zlib
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -172,10 +173,12 @@ def test_no_map_is_longer_than_a_plain_bitmap(one: tuple[int, Ranges]) -> None:
 
 
 def test_a_plain_bitmap_of_random_offsets_is_as_long_as_foretold() -> None:
-    for count in (*range(200, 300), 1_000, 20_000):
+    for count in (*range(560, 620), *range(5_960, 6_020), 20_000):
         completed = (*pattern(0.5, count - 2), (BASE + count, BASE + count + 1))
         assert encode(BASE, completed, LIMIT).text[4] == "b"
-        assert characters(BASE, completed, LIMIT) == bitmap_characters(BASE, count + 1)
+        length = bitmap_characters(BASE, count + 1)
+        assert characters(BASE, completed, length) == length
+        assert characters(BASE, completed, length - 1) is None
 
 
 # Limits
@@ -238,6 +241,7 @@ def test_the_last_range_of_a_prefix_may_be_cut() -> None:
     assert encode(BASE, completed, 28).covered == (*completed[:-1], (BASE + 33, BASE + 40))
     # Run lengths: one byte less than the length of the range takes.
     assert encode(BASE, ((BASE + 1, BASE + 10**6),), 25).covered == ((BASE + 1, BASE + 1 + 128**2),)
+    assert encode(BASE, ((BASE + 1, BASE + 10**6),), 24).covered == ((BASE + 1, BASE + 1 + 128),)
     # The limit falls between two ranges.
     assert encode(BASE, ((BASE + 1, BASE + 10), (BASE + 300, BASE + 10**6)), 25).covered == ((BASE + 1, BASE + 10),)
 
@@ -279,6 +283,16 @@ def test_work_and_memory_depend_on_the_limit_and_not_on_the_offsets() -> None:
     assert peak < 4 * 2**20
 
 
+def test_no_bitmap_is_built_where_it_could_not_win() -> None:
+    tracemalloc.start()
+    try:
+        assert encode(BASE, ((BASE + 1, BASE + 190_000),), LIMIT).text[4] == "r"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 400_000  # zlib's own state is most of it; a bitmap would add twice its digits, for a moment
+
+
 # Texts that must be refused
 
 
@@ -294,16 +308,11 @@ def base_of(text: str) -> int:
     return int(text.split(":")[2])
 
 
-def same_or_refused(damaged: str, text: str) -> None:
-    base = base_of(text)
+def read(text: str, base: int) -> Ranges | UnreadableMap:
     try:
-        ranges = decode(damaged, base)
+        return decode(text, base)
     except UnreadableMap as error:
-        assert error.kind in ("foreign", "future", "moved", "corrupt")
-        assert len(str(error)) < 150
-        assert "\n" not in str(error)
-    else:
-        assert ranges == decode(text, base)
+        return error
 
 
 @pytest.mark.parametrize("text", SAMPLES)
@@ -326,9 +335,10 @@ def test_every_wrong_character_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", SAMPLES)
 def test_every_missing_and_every_inserted_character_is_refused_or_harmless(text: str) -> None:
     for index in range(len(text)):
-        same_or_refused(text[:index] + text[index + 1 :], text)
-        for one in "09aA:\0":
-            same_or_refused(text[:index] + one + text[index:], text)
+        damaged = [text[:index] + text[index + 1 :], *(text[:index] + one + text[index:] for one in "09aA:\0")]
+        for one in damaged:
+            found = read(one, base_of(text))
+            assert isinstance(found, UnreadableMap) or found == decode(text, base_of(text))
 
 
 @unhurried
@@ -416,7 +426,7 @@ def test_hostile_bytes_with_a_right_checksum(text: str, reason: str) -> None:
     assert peak < 2**20
 
 
-@pytest.mark.parametrize("payload", ["A", "=", "A===", "AB=C", "AA AA", "AA\nAA", "AA-_"])
+@pytest.mark.parametrize("payload", ["A", "=", "A===", "AB=C", "AA AA", "AA\nAA", "AA-_", "Vg Vg", "Vg\nVg", "Vg==Vg"])
 def test_payloads_that_are_no_base64(payload: str) -> None:
     head = f"tc1:b{len(payload)}:{BASE}:"
     with pytest.raises(UnreadableMap):
@@ -446,7 +456,7 @@ def test_whatever_is_read_is_well_formed(form: str, data: bytes, base: int, defl
     flat = [edge for one in ranges for edge in one]
     assert base <= flat[0]
     assert flat[-1] <= 2**63
-    assert all(low < high for low, high in zip(flat, flat[1:], strict=False))
+    assert all(low < high for low, high in pairwise(flat))
     again = encode(base, ranges, CHARACTERS_MAX)
     assert decode(again.text, base) == ranges == again.covered
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -106,6 +106,11 @@ class KafkaBroker:
     def pid(self) -> int:
         """The process of the broker."""
         return self._running().pid
+
+    @property
+    def directory(self) -> Path:
+        """Where its data, settings and log are."""
+        return self._folder()
 
     def __enter__(self) -> Self:
         self.start()
@@ -192,7 +197,7 @@ class KafkaBroker:
 
     def _folder(self) -> Path:
         if self._directory is None:
-            raise RuntimeError("the broker was not started, or is closed")
+            raise RuntimeError("the broker is not started, or was closed")
         return self._directory
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -265,6 +270,15 @@ class KafkaBroker:
         while not self._leads(admin, 1.0):
             self._check_starting(process, deadline)
             time.sleep(0.05)
+        for group in self._group_of_each_coordinator():
+            while not _coordinates(self.bootstrap_servers, group):
+                self._check_starting(process, deadline)
+                time.sleep(0.02)
+
+    def _group_of_each_coordinator(self) -> list[str]:
+        # Kafka picks a group's coordinator by Java's hash of its name; of a single character that is its number.
+        count = int({**PROPERTIES, **self._properties}["offsets.topic.num.partitions"])
+        return [chr(ord("0") + index) for index in range(min(count, 64))]
 
     def _check_starting(self, process: subprocess.Popen[bytes], deadline: float) -> None:
         if process.poll() is not None:
@@ -298,6 +312,19 @@ class KafkaBroker:
                 process.wait(STOP_SECONDS_MAX)
             process.kill()
             process.wait()
+
+
+def _coordinates(bootstrap_servers: str, group: str) -> bool:
+    """True if the group's coordinator has loaded; the first of these calls creates the topic of committed offsets."""
+    # Not by AdminClient.list_consumer_group_offsets: NOT_COORDINATOR crashes it (librdkafka issue 5040).
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
+    try:
+        consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=5.0)
+    except KafkaException:
+        return False
+    finally:
+        consumer.close()
+    return True
 
 
 def _listens(port: int) -> bool:

@@ -1,6 +1,7 @@
 """A client in memory whose group is played by the test: it assigns, revokes, loses and fails when the test says so.
 
-It keeps the rules of the port (`trio_consumer.client.port`), and raises where the consumer breaks one.
+It keeps the rules of the port (`trio_consumer.client.port`), and raises where the consumer breaks one. Several consumers
+may use one, one after the other: what it holds is the broker's.
 """
 
 from __future__ import annotations
@@ -27,30 +28,62 @@ from trio_consumer.client.port import (
 
 
 class ScriptedClient:
-    """One member. `log` is the topic, `committed` what the broker holds."""
+    """One member.
+
+    Attributes:
+        log: The topic.
+        ends: Log ends that differ from what `log` says.
+        committed: What the broker holds.
+        requests: Each commit that was asked for.
+        commits: Each commit that was acknowledged.
+        answers: What becomes of the next commits: an error, an event to wait for before the acknowledgement, or ``None``.
+        owned: Partitions that are this member's.
+        paused: Partitions that are not fetched.
+        calls: Each `pause` and `resume` with its partitions.
+        releasing: The revoke that has not been released.
+        released: Each revoke that has been released.
+        settings: As the consumer passed them.
+        topics: As the consumer passed them.
+        closed: How often the context was left.
+        on_commit: Called with each acknowledged commit.
+    """
 
     def __init__(self) -> None:
         self.log: dict[Partition, list[Record]] = {}
+        self.ends: dict[Partition, int] = {}
         self.committed: dict[Partition, Commit] = {}
+        self.requests: list[dict[Partition, Commit]] = []
         self.commits: list[dict[Partition, Commit]] = []
         self.answers: deque[Exception | trio.Event | None] = deque()
         self.owned: set[Partition] = set()
         self.paused: set[Partition] = set()
+        self.calls: list[tuple[str, frozenset[Partition]]] = []
         self.releasing: Revoked | None = None
+        self.released: list[Revoked] = []
         self.settings: Mapping[str, Any] = {}
+        self.topics: Sequence[str] = ()
+        self.closed = 0
         self.on_commit: Callable[[Mapping[Partition, Commit]], None] = lambda offsets: None
         self._positions: dict[Partition, int] = {}
         self._events: deque[Event] = deque()
         self._news = trio.Event()
+        self._reading = False
+        self._unanswered: trio.CancelScope | None = None
 
     @asynccontextmanager
     async def connect(self, settings: Mapping[str, Any], topics: Sequence[str]) -> AsyncGenerator[Client, None]:
-        self.settings = settings
-        yield self
+        self.settings, self.topics = settings, topics
+        try:
+            yield self
+        finally:
+            self.closed += 1
+            self.owned.clear()
+            self.releasing = None
+            self._events.clear()
 
     # What the test does
 
-    def produce(self, partition: Partition, *keys: bytes | None, at: int | None = None, value: bytes = b"v") -> None:
+    def produce(self, partition: Partition, *keys: bytes | None, at: int | None = None, value: bytes | None = b"v") -> None:
         """Append one record for each key, the first one at this offset."""
         log = self.log.setdefault(partition, [])
         offset = (log[-1].offset + 1 if log else 0) if at is None else at
@@ -61,7 +94,7 @@ class ScriptedClient:
 
     def end(self, partition: Partition) -> int:
         log = self.log.get(partition)
-        return log[-1].offset + 1 if log else 0
+        return self.ends.get(partition, log[-1].offset + 1 if log else 0)
 
     def assign(self, *partitions: Partition, error: str | None = None) -> None:
         committed = {}
@@ -83,9 +116,19 @@ class ScriptedClient:
     def fail(self, error: Exception) -> None:
         self.emit(Failed(error))
 
+    def rewind(self, partition: Partition, offset: int) -> None:
+        """Fetch from there again, as after the log was truncated."""
+        self._positions[partition] = offset
+        self._wake()
+
     def emit(self, event: Event) -> None:
         self._events.append(event)
         self._wake()
+
+    @property
+    def polled(self) -> bool:
+        """True while the consumer waits for an event, and has read all that there are."""
+        return self._reading and not self._events
 
     def _wake(self) -> None:
         self._news.set()
@@ -96,17 +139,22 @@ class ScriptedClient:
     async def next(self, records_max: int) -> Event:
         if self.releasing is not None:
             raise AssertionError("next() between Revoked and release()")
-        await trio.lowlevel.checkpoint()
-        while True:
-            if self._events:
-                event = self._events.popleft()
+        if self._reading:
+            raise AssertionError("two readers of the events")
+        if records_max < 1:
+            raise AssertionError(f"next({records_max})")
+        self._reading = True
+        try:
+            await trio.lowlevel.checkpoint()
+            while True:
+                event = self._events.popleft() if self._events else self._fetch(records_max)
                 if isinstance(event, Revoked):
                     self.releasing = event
-                return event
-            records = self._fetch(records_max)
-            if records is not None:
-                return records
-            await self._news.wait()
+                if event is not None:
+                    return event
+                await self._news.wait()
+        finally:
+            self._reading = False
 
     def _fetch(self, records_max: int) -> Records | None:
         records: list[Record] = []
@@ -120,30 +168,52 @@ class ScriptedClient:
 
     async def commit(self, offsets: Mapping[Partition, Commit]) -> None:
         await trio.lowlevel.checkpoint()
-        foreign = set(offsets) - self.owned
+        if not offsets:
+            raise AssertionError("commit() of nothing")
+        self.requests.append(dict(offsets))
+        foreign = sorted(set(offsets) - self.owned)
         if foreign:
-            raise ClientError("_NOT_ASSIGNED", f"{foreign} are not ours")
+            raise ClientError("_NOT_ASSIGNED", f"not ours: {', '.join(map(str, foreign))}")
+        if self._unanswered is not None:
+            if self.releasing is None:
+                raise AssertionError("two commits in flight")
+            self._unanswered.cancel()
         answer = self.answers.popleft() if self.answers else None
-        if isinstance(answer, trio.Event):
-            await answer.wait()
-        elif answer is not None:
-            raise answer
+        await self._answer(answer)
         self.commits.append(dict(offsets))
         self.committed.update(offsets)
         self.on_commit(offsets)
+
+    async def _answer(self, answer: Exception | trio.Event | None) -> None:
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            return
+        with trio.CancelScope() as unanswered:
+            self._unanswered = unanswered
+            try:
+                await answer.wait()
+            finally:
+                if self._unanswered is unanswered:
+                    self._unanswered = None
+        if unanswered.cancelled_caught:
+            raise ClientError("_SUPERSEDED", "a commit inside of a revoke overtook this one")
 
     def release(self, revoked: Revoked) -> None:
         if self.releasing is not revoked:
             raise AssertionError("release() of something that is not being revoked")
         self.releasing = None
+        self.released.append(revoked)
         self.owned.difference_update(revoked.partitions)
 
     async def pause(self, partitions: Collection[Partition]) -> None:
         await trio.lowlevel.checkpoint()
+        self.calls.append(("pause", frozenset(partitions)))
         self.paused.update(self.owned.intersection(partitions))
 
     async def resume(self, partitions: Collection[Partition]) -> None:
         await trio.lowlevel.checkpoint()
+        self.calls.append(("resume", frozenset(partitions)))
         self.paused.difference_update(self.owned.intersection(partitions))
         self._wake()
 

@@ -32,7 +32,10 @@ CLOSE_SECONDS_MAX = 10.0
 
 _REPLICAS_MAX = 3
 _ALL_BROKERS = -1
-_INT_MAX = 2**31 - 1
+_BROKERS_MAX = 100
+_PARTITIONS_MAX = 10_000
+_REQUESTS_MAX = 1_000_000
+_PAIRS_MAX = 100  # in one call; ctypes passes at most 1,024 arguments
 _OFFSET_MAX = 2**63 - 1
 _SECONDS_MAX = 2000  # librdkafka computes some of them in microseconds of 32 bits
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -81,8 +84,8 @@ class EmbeddedCluster:
     Where it differs from a real Kafka (librdkafka 2.16):
 
     - A partition keeps its newest 5 MiB, and at most 100,000 batches; older ones are dropped without a word.
-    - A topic that a producer names and nobody created comes into being with four partitions. CreateTopics and most
-      other admin requests are unknown to it: use `create_topic`.
+    - A topic that a producer or an admin client names and nobody created comes into being with four partitions.
+      CreateTopics and most other admin requests are unknown to it: use `create_topic`.
     - Metadata of a commit may have any length; a real broker takes 4,096 characters.
     - A commit during a classic rebalance, before the member has joined again, is refused with REBALANCE_IN_PROGRESS;
       a real broker accepts it. A group with members refuses commits of a client without a member id with
@@ -96,8 +99,8 @@ class EmbeddedCluster:
         topics: Topics to create, each with its number of partitions.
         initial_rebalance_delay: Seconds that the first rebalance of an empty classic group waits for more members.
         heartbeat_interval: Seconds between heartbeats of a member under KIP-848; it learns of a rebalance by them.
-        session_timeout: Seconds without a heartbeat after which a member is expelled under KIP-848; checked each second.
-            (Under the classic protocols the client names both by its own settings.)
+        session_timeout: Seconds without a heartbeat after which a member is expelled under KIP-848; looked at each
+            second. (Under the classic protocols the client names both by its own settings.)
 
     Raises:
         ConfigurationError: An argument is wrong, or no librdkafka with a mock cluster is installed.
@@ -112,7 +115,7 @@ class EmbeddedCluster:
         heartbeat_interval: float = 0.2,
         session_timeout: float = 6.0,
     ) -> None:
-        self.brokers = tuple(range(1, _whole("brokers", brokers) + 1))
+        self.brokers = tuple(range(1, _whole("brokers", brokers, _BROKERS_MAX) + 1))
         """The numbers of the brokers."""
         self._topics = dict(topics or {})
         for topic, partitions in self._topics.items():
@@ -181,7 +184,7 @@ class EmbeddedCluster:
 
         Whole batches are deleted; of one that straddles the offset the client drops the records below it.
         """
-        at = _whole("before", before, least=0, most=_OFFSET_MAX)
+        at = _whole("before", before, _OFFSET_MAX, least=0)
         topic = partition.topic.encode()
         self._call("delete_records", partition, "rd_kafka_mock_partition_delete_records", topic, partition.number, at)
 
@@ -191,42 +194,45 @@ class EmbeddedCluster:
         self._call("move_leader", partition, function, topic, partition.number, self._broker(broker))
 
     def move_coordinator(self, group: str, broker: int) -> None:
-        """Make this broker the coordinator of a group. Clients find out when the old one answers NOT_COORDINATOR."""
+        """Make this broker the coordinator of a group.
+
+        Members find out by their next heartbeat. Until then the old one takes commits, which a real broker would not.
+        """
         function = "rd_kafka_mock_coordinator_set"
         self._call("move_coordinator", group, function, b"group", group.encode(), self._broker(broker))
 
     # Faults
 
-    def fail_requests(self, api: Api, error: str | int, count: int = 1) -> None:
+    def fail_requests(self, api: Api | str, error: str | int, count: int = 1) -> None:
         """Refuse the next requests of a kind. Further calls queue up behind the earlier ones.
 
         Args:
-            api: Which kind.
+            api: Which kind, or its name, for instance ``"OFFSET_COMMIT"``.
             error: Name or number of the error, for instance ``"ILLEGAL_GENERATION"``. ``"_TRANSPORT"`` closes the
                 connection instead of answering. The cluster does not check that a real broker would answer so.
             count: How many requests, whichever broker they go to. (After `delay_answers` for this kind: to each.)
         """
-        code, times = _error_code(error), _whole("count", count)
-        if Api(api) in self._delayed:
-            self.delay_answers(api, 0.0, times, error=error)
+        kind, code, times = _api(api), _error_code(error), _whole("count", count, _REQUESTS_MAX)
+        if kind in self._delayed:
+            self.delay_answers(kind, 0.0, times, error=error)
             return
         with self._lock:
             errors = (ctypes.c_int * times)(*[code] * times)
-            function = librdkafka.load().rd_kafka_mock_push_request_errors_array
-            function(self._opened(), Api(api), times, errors)
+            librdkafka.load().rd_kafka_mock_push_request_errors_array(self._opened(), kind, times, errors)
 
-    def clear_failures(self, api: Api) -> None:
+    def clear_failures(self, api: Api | str) -> None:
         """Forget what `fail_requests` queued for this kind and was not used up.
 
         Raises:
             StateError: Answers of this kind were delayed; librdkafka can't forget those.
         """
-        if Api(api) in self._delayed:
-            raise StateError(f"failures of {Api(api).name} can't be cleared any more: its answers were delayed")
+        kind = _api(api)
+        if kind in self._delayed:
+            raise StateError(f"failures of {kind.name} can't be cleared any more: its answers were delayed")
         with self._lock:
-            librdkafka.load().rd_kafka_mock_clear_request_errors(self._opened(), Api(api))
+            librdkafka.load().rd_kafka_mock_clear_request_errors(self._opened(), kind)
 
-    def delay_answers(self, api: Api, seconds: float, count: int = 1, *, error: str | int | None = None) -> None:
+    def delay_answers(self, api: Api | str, seconds: float, count: int = 1, *, error: str | int | None = None) -> None:
         """Carry out the next requests of a kind at once, but answer late.
 
         So a client can be led to time out on a request that has taken effect.
@@ -238,13 +244,14 @@ class EmbeddedCluster:
             count: How many requests to each broker.
             error: Answer with this error, and do not carry it out.
         """
-        code = librdkafka.NO_ERROR if error is None else _error_code(error)
-        times, late = _whole("count", count), _milliseconds("seconds", seconds)
-        pairs = [ctypes.c_int(value) for _ in range(times) for value in (code, late)]
+        kind, code = _api(api), librdkafka.NO_ERROR if error is None else _error_code(error)
+        times, late = _whole("count", count, _REQUESTS_MAX), _milliseconds("seconds", seconds)
+        function, pair = "rd_kafka_mock_broker_push_request_error_rtts", (ctypes.c_int(code), ctypes.c_int(late))
         for broker in self.brokers:
-            function = "rd_kafka_mock_broker_push_request_error_rtts"
-            self._call("delay_answers", f"broker {broker}", function, broker, int(Api(api)), times, *pairs)
-        self._delayed.add(Api(api))
+            for done in range(0, times, _PAIRS_MAX):
+                some = min(_PAIRS_MAX, times - done)
+                self._call("delay_answers", f"broker {broker}", function, broker, int(kind), some, *pair * some)
+        self._delayed.add(kind)
 
     def stop_broker(self, broker: int | None = None) -> None:
         """Close a broker's connections and accept no more; ``None`` for all. Its leaders and groups do not move."""
@@ -266,8 +273,9 @@ class EmbeddedCluster:
         with self._lock:
             librdkafka.load().rd_kafka_mock_start_request_tracking(self._opened())
 
-    def requests(self, api: Api | None = None) -> tuple[Request, ...]:
+    def requests(self, api: Api | str | None = None) -> tuple[Request, ...]:
         """The requests since `track_requests`, in order; only those of a kind if one is given."""
+        wanted = None if api is None else _api(api)
         library, count = librdkafka.load(), ctypes.c_size_t()
         with self._lock:
             found = library.rd_kafka_mock_get_requests(self._opened(), ctypes.byref(count))
@@ -282,7 +290,7 @@ class EmbeddedCluster:
         return tuple(
             Request(broker, Api(number) if number in known else number)
             for broker, number in numbers
-            if api is None or number == api
+            if wanted is None or number == wanted
         )
 
     # Inside
@@ -368,10 +376,10 @@ async def open_embedded_cluster(
 # Callers without a type checker deserve an error that names the argument, so these take any object.
 
 
-def _whole(name: str, value: object, least: int = 1, most: int = _INT_MAX) -> int:
+def _whole(name: str, value: object, most: int, least: int = 1) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
         return value
-    raise ConfigurationError(f"{name}={value!r}: give a whole number of at least {least}")
+    raise ConfigurationError(f"{name}={value!r}: give a whole number from {least:,} to {most:,}")
 
 
 def _milliseconds(name: str, seconds: object, least: float = 0.0) -> int:
@@ -383,7 +391,14 @@ def _milliseconds(name: str, seconds: object, least: float = 0.0) -> int:
 def _check_topic(topic: object, partitions: object) -> None:
     if not isinstance(topic, str) or not _TOPIC_NAME.fullmatch(topic) or topic in (".", ".."):
         raise ConfigurationError(f"topic={topic!r}: give 1 to 249 letters, digits, dots, underscores or hyphens")
-    _whole(f"partitions of {topic}", partitions)
+    _whole(f"partitions of {topic}", partitions, _PARTITIONS_MAX)
+
+
+def _api(api: object) -> Api:
+    for known in Api:
+        if api in (known, known.name):
+            return known
+    raise ConfigurationError(f"api={api!r}: give one of {', '.join(known.name for known in Api)}")
 
 
 def _error_code(error: object) -> int:

@@ -149,4 +149,6 @@ class Client(Protocol):
 class Connect(Protocol):
     """Opens a `Client`; ``open_consumer(..., connect=)`` takes one."""
 
-    def __call__(self, settings: Mapping[str, Any], topics: Sequence[str], /) -> AbstractAsyncContextManager[Client]: ...
+    def __call__(
+        self, settings: Mapping[str, Any], topics: Sequence[str], /
+    ) -> AbstractAsyncContextManager[Client]: ...

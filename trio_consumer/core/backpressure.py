@@ -1,13 +1,14 @@
 """How much may wait, and which partitions to fetch from.
 
-Every limit is a fullness: 1.0 is the limit. A partition's intake stops when one of its own limits or one of the totals is
-reached, and starts again when all of them are down to `RESUME`. A partition that nothing else holds back is stopped by a
-stuck lane only at its own limit.
+Every limit is a fullness: 1.0 is the limit. A partition's intake stops when one of its own limits or one of the totals
+is reached, and starts again when all of them are down to `RESUME`. A partition that nothing else holds back is stopped
+by a stuck lane only at its own limit.
 
 Totals of records hold at every instant: two fetched batches may still be on their way when the intake stops, and are
 reserved. A partition's share and bytes may be exceeded by what is on its way.
 
-Records that wait for a retry have limits of the same size of their own, so that failures cannot hold back fresh records.
+Records that wait for a retry have limits of the same size of their own, so that failures cannot hold back fresh
+records.
 """
 
 from __future__ import annotations

@@ -46,8 +46,12 @@ class RuleRow:
 
 
 RULES: Mapping[str, RuleRow] = {
-    "REBALANCE_IN_PROGRESS": RuleRow(Rule.AGAIN, "classic group completing a rebalance (GroupCoordinator.validateOffsetCommit)"),
-    "ILLEGAL_GENERATION": RuleRow(Rule.AGAIN, "the generation moved on while the commit travelled; routine under cooperative-sticky"),
+    "REBALANCE_IN_PROGRESS": RuleRow(
+        Rule.AGAIN, "classic group completing a rebalance (GroupCoordinator.validateOffsetCommit)"
+    ),
+    "ILLEGAL_GENERATION": RuleRow(
+        Rule.AGAIN, "the generation moved on while the commit travelled; routine under cooperative-sticky"
+    ),
     "STALE_MEMBER_EPOCH": RuleRow(Rule.AGAIN, "KIP-848: the member epoch moved on while the commit travelled"),
     "UNKNOWN_MEMBER_ID": RuleRow(Rule.AGAIN, "the session expired; the loss follows and ends the tenure"),
     "FENCED_MEMBER_EPOCH": RuleRow(Rule.AGAIN, "KIP-848: the member was expelled and rejoins; the loss follows"),
@@ -62,7 +66,9 @@ RULES: Mapping[str, RuleRow] = {
     "_WAIT_COORD": RuleRow(Rule.AGAIN, "librdkafka: no coordinator is known"),
     "_NOT_ASSIGNED": RuleRow(Rule.AGAIN, "the client's own fence: a partition left while the commit was queued"),
     "_SUPERSEDED": RuleRow(Rule.AGAIN, "a revoke's commit overtook this one"),
-    "OFFSET_METADATA_TOO_LARGE": RuleRow(Rule.SMALLER, "offset.metadata.max.bytes of the broker; the other partitions were committed"),
+    "OFFSET_METADATA_TOO_LARGE": RuleRow(
+        Rule.SMALLER, "offset.metadata.max.bytes of the broker; the other partitions were committed"
+    ),
     "GROUP_AUTHORIZATION_FAILED": RuleRow(Rule.FATAL, "ACL: the group may not be read"),
     "TOPIC_AUTHORIZATION_FAILED": RuleRow(Rule.FATAL, "ACL: the topic may not be read"),
     "FENCED_INSTANCE_ID": RuleRow(Rule.FATAL, "another member uses this group.instance.id"),

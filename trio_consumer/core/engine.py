@@ -1,7 +1,7 @@
 """The core: all state of a consumer, and every decision about it.
 
-Tasks call it synchronously, and no call spans an await, so it needs no lock. It does no I/O, reads no clock and draws no
-randomness: times and a `random.Random` are arguments. It composes the other modules of this package:
+Tasks call it synchronously, and no call spans an await, so it needs no lock. It does no I/O, reads no clock and draws
+no randomness: times and a `random.Random` are arguments. It composes the other modules of this package:
 
 - `intake` puts fetched records into lanes; `lanes` says which runs next;
 - `ledger` and `commits` say what may be committed; `backpressure` says what to fetch;
@@ -110,7 +110,9 @@ class Core:
 
     def _refuse_map(self, partition: Partition, reason: str) -> None:
         self.maps_refused += 1
-        log.warning("%s: the offset map in its commit can't be used, records may be handled again: %s", partition, reason)
+        log.warning(
+            "%s: the offset map in its commit can't be used, records may be handled again: %s", partition, reason
+        )
 
     def distrust(self, tenure: Tenure, reason: str) -> None:
         """What an offset map said about this partition cannot be true: replay."""
@@ -203,9 +205,26 @@ class Core:
 
     def leave(self, run: Run, lane: Lane, resolved: int) -> None:
         """The run has ended after so many records that its handler resolved."""
-        self._detach(run, lane, resolved)
-        self._handled(lane.tenure, resolved)
-        self._settle(lane)
+        tenure = lane.tenure
+        if not lane.serial or tenure.state is TenureState.ENDED:
+            self._detach(run, lane, resolved)
+            self._handled(tenure, resolved)
+            self._settle(lane)
+            return
+        # The same for the usual lane, without the calls: this runs for each run, with distinct keys for each record.
+        run.lane = run.record = None
+        del tenure.runs[run]
+        self.handled += resolved
+        self.commits.resolved += resolved
+        if not tenure.dirty:
+            self.commits.touch(tenure)
+        records = lane.records
+        lane.running = False
+        if len(records) > resolved:
+            del records[:resolved]  # type: ignore[arg-type]
+            self.scheduler.offer(lane)
+        elif tenure.lanes.get(lane.key) is lane:
+            del tenure.lanes[lane.key]
 
     def cancelled(self, run: Run, lane: Lane, resolved: int, record: Record) -> None:
         """The run ended because the attempt at this record was cancelled, which is neither success nor failure."""
@@ -216,7 +235,9 @@ class Core:
             lane.records.appendleft(record)
         self._settle(lane)
 
-    def failed(self, run: Run, lane: Lane, resolved: int, record: Record, error: BaseException, now: float) -> Decision | None:
+    def failed(
+        self, run: Run, lane: Lane, resolved: int, record: Record, error: BaseException, now: float
+    ) -> Decision | None:
         """The run ended with a failed attempt at this record.
 
         Returns what was decided, or ``None`` where the tenure has ended and the outcome counts for nothing.
@@ -231,7 +252,9 @@ class Core:
         self._detach(run, lane, resolved + skip)
         self._handled(tenure, resolved)
         if skip:
-            log.warning("%s@%d skipped after %d attempts", tenure.partition, record.offset, record.attempt, exc_info=error)
+            log.warning(
+                "%s@%d skipped after %d attempts", tenure.partition, record.offset, record.attempt, exc_info=error
+            )
             tenure.ledger.complete(record.offset)
             tenure.broken.pop(record.offset, None)
             self.skipped += 1

@@ -1,7 +1,8 @@
 """Fetched records into lanes: the part of the core that runs once per record on the way in.
 
-It keeps to the order of the batch, skips what an offset map says is complete, and leaves each lane either ready, running or
-parked. A record whose lane function raises gets a lane of its own, where each attempt fails with that exception.
+It keeps to the order of the batch, skips what an offset map says is complete, and leaves each lane either ready,
+running or parked. A record whose lane function raises gets a lane of its own, where each attempt fails with that
+exception.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def receive(core: Core, event: Records, now: float) -> None:
         if tenure is not None and tenure.state is TenureState.ACTIVE:
             _deliver(core, tenure, list(group), now)
     for partition, position in event.positions.items():
-        if (tenure := tenures.get(partition)) is not None:
+        # The position of a tenure whose records are not taken in would pass what nobody handled.
+        if (tenure := tenures.get(partition)) is not None and tenure.state is TenureState.ACTIVE:
             tenure.position = position
             tenure.ledger.advance(position)
             core.commits.touch(tenure)
@@ -109,8 +111,10 @@ def _add_by_function(core: Core, tenure: Tenure, batch: Sequence[Record], order:
 
 
 def _new_lane(core: Core, tenure: Tenure, key: Hashable) -> Lane:
-    serial = key is not None or core.config.order is Order.PARTITION or (
-        core.config.order is not Order.UNORDERED and core.config.null_key == "partition"
+    serial = (
+        key is not None
+        or core.config.order is Order.PARTITION
+        or (core.config.order is not Order.UNORDERED and core.config.null_key == "partition")
     )
     lane = tenure.lanes[key] = Lane(key, tenure, serial=serial)
     if serial and core.overdue and core.blocked(tenure.partition, key):

@@ -1,15 +1,15 @@
 """Lanes: which record may run next.
 
 A lane is the FIFO of one tenure's records that share an ordering key. A serial lane has at most one record in flight; a
-loose lane (records without order) any number. The lane keeps a serial record at its head until it is resolved, so that a
-retry, a pause or a cancellation cannot reorder it; a loose record leaves the lane when it is claimed.
+loose lane (records without order) any number. The lane keeps a serial record at its head until it is resolved, so that
+a retry, a pause or a cancellation cannot reorder it; a loose record leaves the lane when it is claimed.
 
-A lane is *ready* when a worker may take it. Each tenure holds its ready lanes in a heap by the offset of the head, so its
-oldest head comes first, which is the blocking lane whenever that one is ready. The `Scheduler` takes one lane of each
-tenure in turn.
+A lane is *ready* when a worker may take it. Each tenure holds its ready lanes in a heap by the offset of the head, so
+its oldest head comes first, which is the blocking lane whenever that one is ready. The `Scheduler` takes one lane of
+each tenure in turn.
 
-Bound: while P tenures have ready lanes, a ready lane is taken at the latest after P picks for each ready lane of its own
-tenure with an older head, and a blocking lane after P picks. A pick is held for at most `RUN_RECORDS_MAX` records.
+Bound: while P tenures have ready lanes, a ready lane is taken at the latest after P picks for each ready lane of its
+own tenure with an older head, and a blocking lane after P picks. A pick is held for at most `RUN_RECORDS_MAX` records.
 
 This module knows nothing of attempts, commits or time.
 """
@@ -53,8 +53,12 @@ class Lane:
         self.running = False
         self.retrying = False
 
+    def __lt__(self, other: Lane) -> bool:
+        """Heads differ, unless a loose lane is still listed by a record that has come back in a lane of its own."""
+        return self.serial
+
     def claim(self) -> Iterable[Record]:
-        """The records of one run, to be handled one after the other. Loose ones are claimed as they are iterated over."""
+        """The records of one run, to be handled one after the other. Loose ones are claimed as they are reached."""
         if isinstance(self.records, list):
             return self.records[:RUN_RECORDS_MAX]
         return _pop_each(self.records)
@@ -92,7 +96,7 @@ class Scheduler:
             self.ring.append(tenure)
 
     def take(self) -> Lane | None:
-        """The lane whose turn it is, no longer ready (a loose one stays so while it has more); ``None`` if there is none."""
+        """The lane whose turn it is, no longer ready unless it is loose and has more; ``None`` if there is none."""
         ring = self.ring
         while ring:
             tenure = ring[0]
@@ -100,11 +104,14 @@ class Scheduler:
                 ring.popleft()
                 tenure.listed = False
                 continue
-            lane = heappop(tenure.ready)[1]
+            offset, lane = heappop(tenure.ready)
             lane.ready = False
             records = lane.records
             if lane.serial:
                 lane.running = True
+            elif not records or records[0].offset != offset:
+                self.offer(lane)  # other runs have claimed the record that it was listed by
+                continue
             elif len(records) > 1:
                 lane.ready = True
                 heappush(tenure.ready, (records[1].offset, lane))
@@ -113,6 +120,5 @@ class Scheduler:
                 tenure.listed = False
             elif len(ring) > 1:
                 ring.rotate(-1)
-            if records:
-                return lane
+            return lane
         return None

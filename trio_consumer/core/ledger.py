@@ -31,7 +31,7 @@ from ..errors import InternalError, TrioConsumerError
 from . import offset_map
 from .offset_map import Ranges
 
-_Version: TypeAlias = tuple[int, int, int | None]
+_Version: TypeAlias = tuple[int | None, int]
 
 
 class OffsetsRewound(TrioConsumerError):
@@ -228,9 +228,9 @@ class Ledger:
         return known[3]
 
     def _version(self) -> _Version:
-        """Differs after every change of what a snapshot says: the delivered count only grows, and between two
-        deliveries the incomplete ones only get fewer and the position only grows."""
-        return self._delivered, len(self._incomplete), self._position
+        """Differs after every change of a snapshot, `distrust` apart: each delivery raises the position, and while that
+        stays the incomplete offsets only get fewer."""
+        return self._position, len(self._incomplete)
 
     def _begin(self, offset: int) -> None:
         """Where the client starts below the committed offset, the log is another one, or was reset: replay."""

@@ -83,5 +83,3 @@ def _waits_for(core: Core, partition: Partition, lane: Lane) -> str:
     if lane.retrying:
         return "parked"
     return "stuck" if lane.running and core.blocked(partition, lane.key) else "queued"
-
-

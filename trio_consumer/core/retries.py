@@ -16,7 +16,8 @@ from ..errors import ConfigurationError
 
 def _within(least: float, most: float = float("inf")) -> Any:
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not (isinstance(value, (int, float)) and least <= value <= most and value != float("inf")):
+        right = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not right or not least <= value <= most or value == float("inf"):  # type: ignore[operator]
             bound = f"of at least {least:g}" if most == float("inf") else f"from {least:g} to {most:g}"
             raise ConfigurationError(f"Backoff({attribute.name}={value!r}): give a number {bound}")
 
@@ -41,14 +42,16 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         if self.first > self.limit:
-            raise ConfigurationError(f"Backoff(first={self.first!r}) is above its limit of {self.limit!r} s: raise the limit")
+            raise ConfigurationError(
+                f"Backoff(first={self.first!r}) is above its limit of {self.limit!r} s: raise the limit"
+            )
 
     def delay(self, attempt: int, rng: random.Random) -> float:
         """Seconds to wait after this attempt (1-based) failed."""
         try:
             pause = min(self.limit, self.first * self.factor ** (attempt - 1))
         except OverflowError:  # a lane that has been retried for days
-            pause = self.limit
+            pause = self.limit if self.first else 0.0
         if self.jitter:
             pause *= 1 + self.jitter * (2 * rng.random() - 1)
         return min(self.limit, pause)
