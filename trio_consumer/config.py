@@ -141,10 +141,10 @@ class ConsumerConfig:
     tenure_end: TenureHook | None = attrs.field(default=None, validator=_callable)
 
     def __attrs_post_init__(self) -> None:
-        if self.grace > self.revoke_deadline:
+        if self.grace > self.revoke_deadline / 2:
             raise ConfigurationError(
-                f"grace={self.grace:g} is longer than revoke_deadline={self.revoke_deadline:g}: "
-                "the grace is a part of the deadline; lower it or raise the deadline"
+                f"grace={self.grace:g} s is longer than half of revoke_deadline={self.revoke_deadline:g} s: the rest of "
+                "the deadline is for cancelled handlers, hooks and the commit; lower the first or raise the second"
             )
 
     def check_poll_interval(self, seconds: float) -> None:

@@ -158,7 +158,7 @@ class Consumer:
         """
         if self._poller is None:
             raise StateError("drain() was called before run()")
-        self._stop_asked.set()
+        self._ask_to_stop()
         await self._ended.wait()
 
     def pause(self, partitions: Collection[tuple[str, int]] | None = None) -> None:
@@ -229,22 +229,28 @@ class Consumer:
     def _failed(self) -> bool:
         return self._cause is not None or bool(self._core.failures)
 
+    def _ask_to_stop(self) -> None:
+        """From now on no handler starts and nothing is fetched; `_stop` does the rest."""
+        self._core.stop()
+        self._stop_asked.set()
+        if self._poller is not None:
+            self._poller.poke()
+
     def _halt(self) -> None:
         """A record is exhausted: stop in order."""
-        self._stop_asked.set()
+        self._ask_to_stop()
 
     def _fail(self, error: BaseException) -> None:
         """Something of the user's failed: stop in order, then raise it."""
         if self._cause is None:
             self._cause = error
-        self._stop_asked.set()
+        self._ask_to_stop()
         if self._workers is not None:
             self._workers.left.send()
 
     def _abort(self, error: BaseException) -> None:
         """Stop at once, then raise this."""
         self._fail(error)
-        self._core.stop()
         if self._crew is not None:
             self._crew.cancel()
 
@@ -255,14 +261,13 @@ class Consumer:
 
     async def _stop(self) -> None:
         """Waits to be asked; then lets handlers finish, and ends the workers."""
-        core, workers, poller = self._core, self._workers, self._poller
-        if workers is None or poller is None or self._crew is None:
+        core, workers = self._core, self._workers
+        if workers is None or self._crew is None:
             return
         try:
             await self._stop_asked.wait()
         finally:
-            core.stop()  # also where `run` is cancelled: handlers that take long to leave must not start others
-            poller.poke()
+            self._ask_to_stop()  # where `run` is cancelled: handlers that take long to leave must not start others
         # A drain waits for handlers for as long as they take, a failure only for the grace.
         while core.running and not self._failed:
             await workers.left.wait()
@@ -273,8 +278,6 @@ class Consumer:
     async def _finish(self, poller: Poller, hooks: Hooks, committer: Committer) -> None:
         """Hooks and the last commit, after all handlers have left."""
         core = self._core
-        core.stop()
-        poller.poke()
         with trio.move_on_after(self._config.stop_deadline) as scope:
             await poller.settled.wait()
             await hooks.finish(list(core.tenures.values()))

@@ -145,13 +145,14 @@ class Poller:
         self.settled = trio.Event()
         try:
             deadline = trio.current_time() + self._config.revoke_deadline
+            stuck = False
             with trio.move_on_at(deadline) as scope:
-                await self._empty(tenures)
+                stuck = await self._empty(tenures)
                 with trio.move_on_at(deadline - self._config.revoke_deadline * COMMIT_SHARE):
                     await self._hooks.finish(tenures)
                 await self._committer.commit_final(tenures)
+            self.revokes_overrun += stuck or scope.cancelled_caught
             if scope.cancelled_caught:
-                self.revokes_overrun += 1
                 log.error(
                     "the revoke of %s overran revoke_deadline=%g s; what was not committed is handled again",
                     _names(tenures),
@@ -163,8 +164,11 @@ class Poller:
             self._client.release(event)
             self.settled.set()
 
-    async def _empty(self, tenures: list[Tenure]) -> None:
-        """Grace for the handlers that run, then cancel them, and wait until they have left or may not be waited for."""
+    async def _empty(self, tenures: list[Tenure]) -> bool:
+        """Grace for the handlers that run, then cancel them, and wait until they have left or may not be waited for.
+
+        Returns whether some have not left.
+        """
         left = self._workers.wait_left
         begun = trio.current_time()
         with trio.move_on_at(begun + self._config.grace):
@@ -176,13 +180,13 @@ class Poller:
             await left(tenures)
         stuck = [tenure for tenure in tenures if tenure.runs]
         if stuck:
-            self.revokes_overrun += 1
             log.error(
                 "handlers of %s ignore their cancellation: their records stay incomplete, and their lanes blocked here",
                 ", ".join(
                     f"{tenure.partition}@{run.record.offset}" for tenure in stuck for run in tenure.runs if run.record
                 ),
             )
+        return bool(stuck)
 
     def _note(self, event: Failed) -> bool:
         error = event.error

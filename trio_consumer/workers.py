@@ -187,6 +187,8 @@ class Workers:
                 break
             complete(record.offset)
             resolved += 1
+            if not tenure.dirty:  # the run may last: what it has done so far can be committed
+                core.commits.touch(tenure)
             if not tenure.open:
                 break
         if broken_off is not None:

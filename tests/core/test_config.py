@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from trio_consumer.config import ConsumerConfig, Order, gather
+from trio_consumer.core.offset_map import CHARACTERS_MAX
 from trio_consumer.core.retries import Backoff
 from trio_consumer.errors import ConfigurationError
 from trio_consumer.record import Partition
@@ -28,7 +29,6 @@ LEAST_WHOLE = {
     "queued_records_max_per_partition": 1,
     "queued_bytes_max": 1,
     "queued_bytes_max_per_partition": 1,
-    "offset_map_characters_max": 0,
 }
 CALLABLE = ("decode_key", "decode_value", "tenure_start", "tenure_end")
 CHOICES = {"null_key": "'unordered', 'partition'", "exhausted": "'halt', 'skip'"}
@@ -41,7 +41,7 @@ def refusal(**options: Any) -> str:
 
 
 def test_the_tables_name_every_option() -> None:
-    named = {*LEAST, *LEAST_WHOLE, *CALLABLE, *CHOICES, "order", "attempts", "backoff"}
+    named = {*LEAST, *LEAST_WHOLE, *CALLABLE, *CHOICES, "order", "attempts", "backoff", "offset_map_characters_max"}
     assert named == {field.name for field in attrs.fields(ConsumerConfig)}
 
 
@@ -62,6 +62,14 @@ def test_whole_numbers(name: str, least: int) -> None:
     assert getattr(with_least(name, least), name) == least
     for wrong in (least - 1, 7.0, 7.5, NAN, INF, "7", None, True):
         assert refusal(**{name: wrong}) == f"{name}={wrong!r}: give a whole number of at least {least:g}"
+
+
+def test_an_offset_map_has_a_longest_size_that_kafka_can_store() -> None:
+    for right in (0, CHARACTERS_MAX):
+        assert ConsumerConfig(offset_map_characters_max=right).offset_map_characters_max == right
+    for wrong in (-1, CHARACTERS_MAX + 1, 1.0, INF, True):
+        text = f"offset_map_characters_max={wrong!r}: give a whole number from 0 to {CHARACTERS_MAX}"
+        assert refusal(offset_map_characters_max=wrong) == text
 
 
 @pytest.mark.parametrize("name", CALLABLE)
@@ -108,10 +116,11 @@ def test_backoff() -> None:
         assert refusal(backoff=wrong) == f"backoff={wrong!r}: give a Backoff or a number of seconds"
 
 
-def test_grace_is_a_part_of_the_revoke_deadline() -> None:
-    assert ConsumerConfig(grace=3, revoke_deadline=3).grace == 3
-    assert refusal(grace=3.5, revoke_deadline=3) == (
-        "grace=3.5 is longer than revoke_deadline=3: the grace is a part of the deadline; lower it or raise the deadline"
+def test_grace_is_half_of_the_revoke_deadline_at_most() -> None:
+    assert ConsumerConfig(grace=3, revoke_deadline=6).grace == 3
+    assert refusal(grace=3.5, revoke_deadline=6) == (
+        "grace=3.5 s is longer than half of revoke_deadline=6 s: the rest of the deadline is for cancelled handlers, "
+        "hooks and the commit; lower the first or raise the second"
     )
 
 

@@ -179,8 +179,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.by_key: dict[tuple[int, object], Lane] = {}
         self.runs: deque[tuple[Model, list[int]]] = deque()
         self.offset = 0
-        self.waited = dict.fromkeys(self.tenures, 0)  # picks of others since the tenure has had ready lanes
-        self.most = dict.fromkeys(self.tenures, 0)  # most tenures that had ready lanes meanwhile
+        # Which tenures had a turn since this one has had ready lanes.
+        self.passed: dict[Tenure, set[Tenure]] = {tenure: set() for tenure in self.tenures}
 
     def ready(self, tenure: Tenure) -> list[Model]:
         """Lanes of which a record may start now."""
@@ -219,11 +219,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert taken is min(ready[lane.tenure], key=lambda model: model.waiting[0])
         for tenure in self.tenures:
             if tenure is lane.tenure or tenure not in ready:
-                self.waited[tenure] = self.most[tenure] = 0
+                self.passed[tenure].clear()
             else:
-                self.waited[tenure] += 1
-                self.most[tenure] = max(self.most[tenure], len(ready))
-                assert self.waited[tenure] < self.most[tenure]
+                assert lane.tenure not in self.passed[tenure]
+                self.passed[tenure].add(lane.tenure)
         claimed = [one.offset for one in lane.claim()]
         assert claimed == taken.waiting[:RUN_RECORDS_MAX]
         taken.runs.append(claimed)

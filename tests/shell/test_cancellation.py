@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.shell.scripted import ScriptedClient
-from tests.shell.stage import A, B, Gates, Handler, keys, opened, running
-from trio_consumer import HandlerFailed, Record
+from tests.shell.stage import A, B, Gates, Handler, Stage, keys, opened, running
+from trio_consumer import ClientError, HandlerFailed, Record
 from trio_consumer.client.port import Commit
 
 AWAITS = 5
@@ -146,8 +146,6 @@ async def test_a_handler_that_fails_at_once_does_not_spin(autojump_clock: MockCl
         raise ValueError
 
     async with opened(client) as consumer, trio.open_nursery() as nursery:
-        from tests.shell.stage import Stage
-
         stage = Stage(consumer)
         client.produce(A, *keys(100))
         client.assign(A)
@@ -170,8 +168,6 @@ async def test_the_deadline_of_the_shield(autojump_clock: MockClock, caplog: pyt
 
 
 async def test_the_final_commit_is_sent_again(autojump_clock: MockClock) -> None:
-    from trio_consumer import ClientError
-
     client = ScriptedClient()
     client.produce(A, b"a")
     client.answers.extend([ClientError("REBALANCE_IN_PROGRESS", "wait")] * 3)

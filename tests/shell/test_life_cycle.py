@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.shell.scripted import ScriptedClient
-from tests.shell.stage import SETTINGS, A, B, Gates, Handler, keys, opened, running
+from tests.shell.stage import SETTINGS, A, B, Gates, Handler, Stage, keys, opened, running
 from trio_consumer import ConfigurationError, StateError, open_consumer
 from trio_consumer.client.port import Assigned, Commit
 
@@ -34,7 +34,7 @@ async def test_drain_waits_for_a_long_handler(autojump_clock: MockClock) -> None
     async with running(client, handler, A, concurrency=1) as stage, trio.open_nursery() as nursery:
         assert handler.running == [(0, 0)]
         nursery.start_soon(stage.consumer.drain)
-        await trio.sleep(10_000)
+        await trio.sleep(1_000)
         assert not stage.ended.is_set()
         assert client.polled  # the group is kept up for as long as that takes
         gates.open((0, 0))
@@ -94,8 +94,6 @@ async def test_drain_from_within_a_handler_may_be_asked_for(autojump_clock: Mock
 
     handler = Handler(ask)
     async with opened(client) as consumer, trio.open_nursery() as nursery:
-        from tests.shell.stage import Stage
-
         stage = Stage(consumer)
         nursery.start_soon(stage.run, handler)
         client.assign(A)
@@ -180,7 +178,7 @@ async def test_wait_assigned_out_of_order(autojump_clock: MockClock) -> None:
 
 async def test_wait_assigned_ends_with_run(autojump_clock: MockClock) -> None:
     async with running(ScriptedClient(), Handler()) as stage:
-        with trio.testing.RaisesGroup(StateError):
+        with pytest.RaisesGroup(StateError):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stage.consumer.wait_assigned)
                 await trio.sleep(1)

@@ -4,19 +4,28 @@ Reads only, and does not join the group: it neither commits nor causes a rebalan
 deadline.
 
 What other clients wrote as metadata is read past its end by confluent-kafka, so it can come with stray bytes, or fail
-to decode. Then the partition is asked for alone, and where that fails too `CommittedState.error` says so. What the
-metadata means is not known here.
+to decode, and then its offset is withheld as well. librdkafka itself knows it and tells it in its statistics, so that
+is where it is read from in the end. What the metadata means is not known here.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_STORED,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from ..errors import (
@@ -28,14 +37,21 @@ from ..errors import (
     UnknownTopic,
 )
 from ..record import Partition
-from .port import Committed
 
 _PARTITIONS_PER_REQUEST = 1000
-_READS_OF_UNDECODABLE = 3
-"""The stray bytes differ from read to read, so a second one often succeeds."""
+_POLL_SECONDS = 0.05
 
 _AUTHENTICATION = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}
 _AUTHORIZATION = {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}
+
+
+@attrs.frozen
+class CommittedOffset:
+    """One partition of the broker's answer; the fields are those of `CommittedState`."""
+
+    offset: int | None
+    metadata: str | None
+    error: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -44,14 +60,14 @@ class CommittedState:
 
     Args:
         committed: The committed offset; ``None`` if there is none, or it could not be read.
-        metadata: The text committed with it.
+        metadata: The text committed with it; ``None`` if it cannot be decoded.
         start: The first offset of the log.
         end: The log end offset, as a ``read_committed`` consumer sees it.
         error: Why the commit could not be read, else ``None``.
     """
 
     committed: int | None
-    metadata: str
+    metadata: str | None
     start: int
     end: int
     error: str | None = None
@@ -70,7 +86,7 @@ class GroupOffsets:
     """
 
     def __init__(self, settings: Mapping[str, Any], group: str, *, timeout: float = 10.0) -> None:
-        self._group, self._timeout = group, timeout
+        self._settings, self._group, self._timeout = dict(settings), group, timeout
         self._bootstrap = settings.get("bootstrap.servers", "")
         self._errors: list[KafkaError] = []
         quiet = {"log_level": 0, **settings, "error_cb": self._errors.append}
@@ -120,7 +136,7 @@ class GroupOffsets:
             for partition, held in committed.items()
         }
 
-    def _committed_anywhere(self, known: Mapping[str, int]) -> dict[Partition, Committed]:
+    def _committed_anywhere(self, known: Mapping[str, int]) -> dict[Partition, CommittedOffset]:
         try:
             found = self._committed_of(None)
         except UnicodeDecodeError:
@@ -129,25 +145,49 @@ class GroupOffsets:
         there = {p: c for p, c in found.items() if p.number < known.get(p.topic, 0)}
         return there or self._committed(_partitions(known, known))
 
-    def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, Committed]:
-        found: dict[Partition, Committed] = {}
+    def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, CommittedOffset]:
+        found: dict[Partition, CommittedOffset] = {}
+        undecodable = []
         for some in _chunks(partitions):
             try:
                 found.update(self._committed_of(some))
+                continue
             except UnicodeDecodeError:
-                for one in some:
-                    found[one] = self._committed_alone(one)
+                pass
+            for one in some:
+                try:
+                    found.update(self._committed_of([one]))
+                except UnicodeDecodeError:
+                    undecodable.append(one)
+        if undecodable:
+            found.update(self._undecodable(undecodable))
         return found
 
-    def _committed_alone(self, partition: Partition) -> Committed:
-        for _ in range(_READS_OF_UNDECODABLE):
-            try:
-                return self._committed_of([partition])[partition]
-            except UnicodeDecodeError:
-                continue
-        return Committed(error="another client's metadata, which confluent-kafka cannot decode, nor the offset with it")
+    def _undecodable(self, partitions: Sequence[Partition]) -> dict[Partition, CommittedOffset]:
+        """Offsets whose metadata cannot be decoded, as a consumer that never fetches has them in its statistics."""
+        found: dict[Partition, CommittedOffset] = {}
 
-    def _committed_of(self, partitions: Sequence[Partition] | None) -> dict[Partition, Committed]:
+        def take(statistics: str) -> None:
+            for topic, about in json.loads(statistics)["topics"].items():
+                for number, one in about["partitions"].items():
+                    if one["committed_offset"] >= 0:
+                        found[Partition(topic, int(number))] = CommittedOffset(one["committed_offset"], None)
+
+        ours = {"group.id": self._group, "enable.auto.commit": False, "stats_cb": take, "statistics.interval.ms": 50}
+        consumer = Consumer({"log_level": 0, **self._settings, **ours})
+        try:
+            wanted = [TopicPartition(*partition, OFFSET_STORED) for partition in partitions]
+            consumer.assign(wanted)
+            consumer.pause(wanted)
+            deadline = time.monotonic() + self._timeout
+            while len(found) < len(wanted) and time.monotonic() < deadline:
+                consumer.poll(_POLL_SECONDS)
+        finally:
+            consumer.close()
+        unknown = CommittedOffset(None, None, "another client's metadata, which confluent-kafka cannot decode")
+        return {partition: found.get(partition, unknown) for partition in partitions}
+
+    def _committed_of(self, partitions: Sequence[Partition] | None) -> dict[Partition, CommittedOffset]:
         wanted = None if partitions is None else [TopicPartition(*partition) for partition in partitions]
         request = ConsumerGroupTopicPartitions(self._group, wanted)
         try:
@@ -156,7 +196,7 @@ class GroupOffsets:
         except KafkaException as error:
             raise self._failed(f"reading the offsets of group {self._group!r}", error.args[0]) from error
         return {
-            Partition(one.topic, one.partition): Committed(
+            Partition(one.topic, one.partition): CommittedOffset(
                 one.offset if one.offset >= 0 else None, one.metadata or "", one.error.str() if one.error else None
             )
             for one in answer

@@ -100,15 +100,9 @@ REFUSED: Mapping[str, Refused] = {
     "on_commit": Refused(
         "the consumer needs this callback itself: remove it; statistics() tells of commits", unless=_is_none
     ),
-    "partition.assignment.strategy": Refused(
-        _BY_THE_BROKER.format("group.consumer.assignors"), with_=_KIP_848
-    ),
-    "session.timeout.ms": Refused(
-        _BY_THE_BROKER.format("group.consumer.session.timeout.ms"), with_=_KIP_848
-    ),
-    "heartbeat.interval.ms": Refused(
-        _BY_THE_BROKER.format("group.consumer.heartbeat.interval.ms"), with_=_KIP_848
-    ),
+    "partition.assignment.strategy": Refused(_BY_THE_BROKER.format("group.consumer.assignors"), with_=_KIP_848),
+    "session.timeout.ms": Refused(_BY_THE_BROKER.format("group.consumer.session.timeout.ms"), with_=_KIP_848),
+    "heartbeat.interval.ms": Refused(_BY_THE_BROKER.format("group.consumer.heartbeat.interval.ms"), with_=_KIP_848),
 }
 """What `prepare` refuses."""
 

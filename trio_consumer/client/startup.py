@@ -29,7 +29,7 @@ TOPIC_STEP_SECONDS = 0.1
 _WITHOUT_TOPIC = ("UNKNOWN_TOPIC_OR_PART", "TOPIC_EXCEPTION")
 
 
-class GivenUp(Exception):  # noqa: N818 - an order, not an error
+class GivenUp(Exception):
     """The check was called off."""
 
 
@@ -38,14 +38,12 @@ class Startup:
     """One check.
 
     Args:
-        consumer: Not subscribed yet.
         settings: For the messages, and for ``allow.auto.create.topics``.
         topics: What will be subscribed.
         seconds: How long brokers get to answer.
         given_up: Asked between the steps.
     """
 
-    consumer: Consumer
     settings: Mapping[str, Any]
     topics: Sequence[str]
     seconds: float
@@ -57,8 +55,11 @@ class Startup:
         if self.last is None or (not self._decided() and error.code != "_ALL_BROKERS_DOWN"):
             self.last = error
 
-    def check(self) -> None:
+    def check(self, consumer: Consumer) -> None:
         """Returns when all is well.
+
+        Args:
+            consumer: Not subscribed yet.
 
         Raises:
             BrokerUnreachable: No broker answered in time.
@@ -70,7 +71,7 @@ class Startup:
         until = time.monotonic() + self.seconds
         topic_until: float | None = None
         while True:
-            found = self._ask(until)
+            found = self._ask(consumer, until)
             if topic_until is None:
                 topic_until = min(until, time.monotonic() + TOPIC_SECONDS)
             missing = self._missing(found)
@@ -87,18 +88,18 @@ class Startup:
                 raise GivenUp
             time.sleep(TOPIC_STEP_SECONDS)
 
-    def _ask(self, until: float) -> Mapping[str, Any]:
+    def _ask(self, consumer: Consumer, until: float) -> Mapping[str, Any]:
         while True:
             if self.given_up():
                 raise GivenUp
             left = until - time.monotonic()
             try:
-                found: Mapping[str, Any] = self.consumer.list_topics(timeout=max(0.001, min(STEP_SECONDS, left))).topics
+                found: Mapping[str, Any] = consumer.list_topics(timeout=max(0.001, min(STEP_SECONDS, left))).topics
                 return found
             except KafkaException as error:
                 if self.last is None:
                     self.last = translate(error)
-            self.consumer.poll(0)  # serves the callbacks, which say more than the exception
+            consumer.poll(0)  # serves the callbacks, which say more than the exception
             if self._decided() and self.last is not None:
                 last = self.last
                 raise AuthenticationFailed(last.code, f"{self._servers} refused us: {last}", fatal=True)

@@ -1,16 +1,16 @@
 """From confluent-kafka's errors to ours, by one table. The only place that knows their numbers and names.
 
-An error keeps its own name as ``code``. What is fatal is librdkafka's word, except for rejected credentials at start,
-which `trio_consumer.client.startup` decides.
+An error keeps its own name as ``code``. What is fatal is librdkafka's word, and what the table `FATAL` adds to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException
 
 from ..errors import AuthenticationFailed, AuthorizationFailed, ClientError, Fenced, UnknownTopic
+from ..record import Partition
 
 NOT_ASSIGNED = "_NOT_ASSIGNED"
 """Our own code: a request for a partition that is not ours, refused before anything was sent."""
@@ -36,6 +36,17 @@ CLASSES: Mapping[str, type[ClientError]] = {
 }
 """By Kafka's or librdkafka's name of the error; any other is a plain `ClientError`."""
 
+FATAL: Mapping[str, str] = {
+    "_AUTO_OFFSET_RESET": "auto.offset.reset=error, and the partition is silent from then on",
+    "TOPIC_AUTHORIZATION_FAILED": "nothing of the topic can be read",
+    "GROUP_AUTHORIZATION_FAILED": "the group can't be joined",
+    "INCONSISTENT_GROUP_PROTOCOL": "the group can't be joined",
+    "INVALID_SESSION_TIMEOUT": "the group can't be joined",
+    "INVALID_GROUP_ID": "the group can't be joined",
+    "UNSUPPORTED_ASSIGNOR": "the group can't be joined",
+}
+"""Errors that librdkafka calls transient and repeats for ever, and why the consumer ends all the same."""
+
 REMEDIES: Mapping[type[ClientError], str] = {
     AuthenticationFailed: "check security.protocol and the sasl.* and ssl.* settings",
     AuthorizationFailed: "let this principal read the topic and the group (ACLs of the broker)",
@@ -56,6 +67,7 @@ def translate(error: KafkaError | KafkaException, context: str = "", *, fatal: b
         fatal: Whether the client can't go on, if the caller knows better than the error.
     """
     if isinstance(error, KafkaException):
+        # What it carries is one of theirs, except when the binding itself fails.
         first = error.args[0] if error.args else None
         if not isinstance(first, KafkaError):
             return ClientError("_FAIL", _text(context, str(error)))
@@ -65,13 +77,14 @@ def translate(error: KafkaError | KafkaException, context: str = "", *, fatal: b
     text = _text(context, error.str() or code)
     if kind in REMEDIES:
         text = f"{text}; {REMEDIES[kind]}"
-    is_fatal = error.fatal() if fatal is None else fatal
+    is_fatal = (error.fatal() or code in FATAL) if fatal is None else fatal
     return kind(code, text, fatal=is_fatal, retriable=error.retriable())
 
 
-def not_assigned(what: str, partitions: object) -> ClientError:
+def not_assigned(what: str, partitions: Iterable[Partition]) -> ClientError:
     """Refuses a request for partitions that are not ours."""
-    return ClientError(NOT_ASSIGNED, f"{what} of {partitions}: not assigned to this member (any more)")
+    names = ", ".join(map(str, partitions))
+    return ClientError(NOT_ASSIGNED, f"{what} of {names}: not assigned to this member, or not any more")
 
 
 def closed(what: str) -> ClientError:

@@ -7,13 +7,13 @@ by a stuck lane only at its own limit.
 Totals of records hold at every instant: two fetched batches may still be on their way when the intake stops, and are
 reserved. A partition's share and bytes may be exceeded by what is on its way.
 
-Records that wait for a retry have limits of the same size of their own, so that failures cannot hold back fresh
-records.
+Records that are parked for a retry have limits of the same size of their own, so that failures cannot hold back fresh
+records. What is queued when such a limit stops the intake may still be parked on top of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import attrs
 
@@ -48,29 +48,34 @@ class Limits:
         return max(1, self.records - 2 * self.batch + 1)
 
 
-def bytes_queued(tenure: Tenure, limit: int) -> int:
-    """An upper bound of the bytes that wait, exact where the bound would pass the limit."""
-    bound = tenure.queued * tenure.largest
-    return bound if bound < limit else tenure.queued_bytes()
+def bytes_waiting(tenures: Collection[Tenure], limit: int) -> int:
+    """Bytes that are queued, or those that are parked if they are more.
+
+    They are an upper bound, since an exact figure costs a walk; exact where the bound would reach the limit.
+    """
+    queued = sum(tenure.queued * tenure.largest for tenure in tenures)
+    if queued >= limit:
+        queued = sum(tenure.queued_bytes() for tenure in tenures)
+    parked = sum(len(tenure.retrying) * tenure.largest for tenure in tenures)
+    if parked >= limit:
+        parked = sum(tenure.parked_bytes() for tenure in tenures)
+    return max(queued, parked)
 
 
 def fullness_of(tenure: Tenure, limits: Limits, map_characters_max: int) -> float:
     """How full the fullest of a partition's own limits is; 1.0 is full."""
     full = max(tenure.queued, len(tenure.retrying)) / limits.records_per_partition
-    full = max(full, bytes_queued(tenure, limits.bytes_per_partition) / limits.bytes_per_partition)
+    full = max(full, bytes_waiting((tenure,), limits.bytes_per_partition) / limits.bytes_per_partition)
     if map_characters_max:
         full = max(full, tenure.ledger.map_characters(map_characters_max) / (map_characters_max * MAP_SHARE))
     return full
 
 
-def fullness_total(tenures: Iterable[Tenure], limits: Limits) -> float:
+def fullness_total(tenures: Collection[Tenure], limits: Limits) -> float:
     """How full the fullest of the totals is; 1.0 is full."""
-    queued = retrying = size = 0
-    for tenure in tenures:
-        queued += tenure.queued
-        retrying += len(tenure.retrying)
-        size += bytes_queued(tenure, limits.bytes_per_partition)
-    return max(max(queued, retrying) / limits.records_reserved, size / limits.bytes)
+    queued = sum(tenure.queued for tenure in tenures)
+    retrying = sum(len(tenure.retrying) for tenure in tenures)
+    return max(max(queued, retrying) / limits.records_reserved, bytes_waiting(tenures, limits.bytes) / limits.bytes)
 
 
 def throttle(tenures: Mapping[Partition, Tenure], limits: Limits, map_characters_max: int, *, full: bool) -> bool:

@@ -7,8 +7,9 @@ exception.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ from .tenures import Tenure, TenureState
 
 if TYPE_CHECKING:
     from .engine import Core
+
+ARRIVALS_MAX = 1_024
+"""Batches of a tenure whose time of arrival is kept."""
 
 _coordinates = attrgetter("topic", "partition")
 _offset, _key, _value = attrgetter("offset"), attrgetter("key"), attrgetter("value")
@@ -41,7 +45,6 @@ def receive(core: Core, event: Records, now: float) -> None:
     for partition, position in event.positions.items():
         # The position of a tenure whose records are not taken in would pass what nobody handled.
         if (tenure := tenures.get(partition)) is not None and tenure.state is TenureState.ACTIVE:
-            tenure.position = position
             tenure.ledger.advance(position)
             core.commits.touch(tenure)
 
@@ -52,17 +55,27 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], now: float) ->
     try:
         complete = tenure.ledger.deliver(offsets)
     except OffsetsRewound:
-        tenure = core.rewound(tenure)
+        end, tenure = tenure.end, core.rewound(tenure)
+        tenure.end = end
         complete = tenure.ledger.deliver(offsets)
     if complete:
         core.restored += len(complete)
         known = set(complete)
         batch = [record for record in batch if record.offset not in known]
-    while tenure.arrivals and tenure.arrivals[0][0] < (tenure.ledger.committable or 0):
-        tenure.arrivals.popleft()
-    tenure.arrivals.append((offsets[-1], now))
+    _note_arrival(tenure, offsets[-1], now)
     tenure.largest = max(tenure.largest, _longest(map(_key, batch)) + _longest(map(_value, batch)))
     _add(core, tenure, batch)
+
+
+def _note_arrival(tenure: Tenure, last: int, now: float) -> None:
+    arrivals, committable = tenure.arrivals, tenure.ledger.committable or 0
+    while arrivals and arrivals[0][0] < committable:
+        arrivals.popleft()
+    if len(arrivals) >= ARRIVALS_MAX:
+        # One record has held the rest back for long. Its own batch stays exact; of the others every second one passes
+        # for as young as the next.
+        tenure.arrivals = arrivals = deque(islice(arrivals, 0, None, 2))
+    arrivals.append((last, now))
 
 
 def _longest(values: Iterable[bytes | None]) -> int:

@@ -8,8 +8,9 @@ A lane is *ready* when a worker may take it. Each tenure holds its ready lanes i
 its oldest head comes first, which is the blocking lane whenever that one is ready. The `Scheduler` takes one lane of
 each tenure in turn.
 
-Bound: while P tenures have ready lanes, a ready lane is taken at the latest after P picks for each ready lane of its
-own tenure with an older head, and a blocking lane after P picks. A pick is held for at most `RUN_RECORDS_MAX` records.
+Bound: while a tenure has ready lanes, no other has two turns between two of its own, and each turn takes its oldest
+head. So of P tenures with ready lanes each has one pick in P: a ready blocking lane waits for P picks at most, another
+one for P more with each pick of an older head. A pick is held for at most `RUN_RECORDS_MAX` records.
 
 This module knows nothing of attempts, commits or time.
 """

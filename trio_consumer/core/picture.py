@@ -41,7 +41,7 @@ def _of_partition(core: Core, tenure: Tenure, now: float) -> PartitionStatistics
     lag = None if tenure.end is None or tenure.committed is None else max(0, tenure.end - tenure.committed)
     return PartitionStatistics(
         tenure=tenure.number,
-        position=tenure.position,
+        position=ledger.position,
         committed=tenure.committed,
         committable=ledger.committable,
         end=tenure.end,

@@ -51,7 +51,7 @@ class Tenure:
         held: True until the start hook has returned.
         runs: The runs in progress.
         retrying: Lanes whose head waits for its next attempt.
-        arrivals: Last offset and time of each fetched batch that is not fully committable.
+        arrivals: Last offset and time of the fetched batches that are not fully committable.
         committed: Committed offset that the broker has acknowledged, or held when the tenure began.
         acknowledged: The commit that the broker is known to hold now; ``None`` if nothing is known.
         dirty: True if something changed since the last commit was planned.
@@ -75,7 +75,6 @@ class Tenure:
         "number",
         "open",
         "partition",
-        "position",
         "ready",
         "retrying",
         "runs",
@@ -100,7 +99,6 @@ class Tenure:
         self.broken: dict[int, Exception] = {}
         self.arrivals: deque[tuple[int, float]] = deque()
         self.largest = 0
-        self.position: int | None = None
         self.end: int | None = None
         self.committed: int | None = None
         self.acknowledged: Commit | None = None
@@ -117,14 +115,18 @@ class Tenure:
         return self.ledger.incomplete_count - len(self.runs) - len(self.retrying)
 
     def queued_bytes(self) -> int:
-        """Bytes of keys and values that wait, exactly; costs a walk over them."""
-        total = 0
-        running = {id(run.record) for run in self.runs}
-        for lane in dict.fromkeys((*self.lanes.values(), *self.retrying)):
-            for record in lane.records:
-                if id(record) not in running:
-                    total += size_of(record)
-        return total
+        """Bytes of keys and values that wait for a handler, exactly; costs a walk over them."""
+        # A serial lane keeps what its run has handled, and the one that runs, until the run leaves.
+        begun = {run.lane: run.record.offset for run in self.runs if run.lane and run.lane.serial and run.record}
+        begun.update((lane, lane.records[0].offset) for lane in self.retrying)
+        lanes = dict.fromkeys((*self.lanes.values(), *self.retrying, *(lane for _, lane in self.ready)))
+        return sum(
+            size_of(record) for lane in lanes for record in lane.records if record.offset > begun.get(lane, -1)
+        )
+
+    def parked_bytes(self) -> int:
+        """Bytes of keys and values that wait for their next attempt."""
+        return sum(size_of(lane.records[0]) for lane in self.retrying)
 
     def __repr__(self) -> str:
         return f"<Tenure {self.partition} #{self.number} {self.state.value}>"
