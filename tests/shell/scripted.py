@@ -65,7 +65,7 @@ class ScriptedClient:
         self.closed = 0
         self.on_commit: Callable[[Mapping[Partition, Commit]], None] = lambda offsets: None
         self._positions: dict[Partition, int] = {}
-        self._events: deque[Event] = deque()
+        self._events: deque[Callable[[], Event]] = deque()
         self._news = trio.Event()
         self._reading = False
         self._unanswered: trio.CancelScope | None = None
@@ -78,6 +78,7 @@ class ScriptedClient:
         finally:
             self.closed += 1
             self.owned.clear()
+            self.paused.clear()
             self.releasing = None
             self._events.clear()
 
@@ -97,6 +98,11 @@ class ScriptedClient:
         return self.ends.get(partition, log[-1].offset + 1 if log else 0)
 
     def assign(self, *partitions: Partition, error: str | None = None) -> None:
+        """What is committed is read when the consumer gets to the event, as after a revoke that comes before it."""
+        self._events.append(lambda: self._assigned(partitions, error))
+        self._wake()
+
+    def _assigned(self, partitions: Sequence[Partition], error: str | None) -> Assigned:
         committed = {}
         for partition in partitions:
             commit = self.committed.get(partition)
@@ -104,7 +110,7 @@ class ScriptedClient:
             held = Committed() if commit is None else Committed(commit.offset, commit.metadata)
             committed[partition] = held if error is None else Committed(error=error)
         self.owned.update(partitions)
-        self.emit(Assigned(committed))
+        return Assigned(committed)
 
     def revoke(self, *partitions: Partition) -> None:
         self.emit(Revoked(partitions))
@@ -122,7 +128,7 @@ class ScriptedClient:
         self._wake()
 
     def emit(self, event: Event) -> None:
-        self._events.append(event)
+        self._events.append(lambda: event)
         self._wake()
 
     @property
@@ -147,7 +153,7 @@ class ScriptedClient:
         try:
             await trio.lowlevel.checkpoint()
             while True:
-                event = self._events.popleft() if self._events else self._fetch(records_max)
+                event = self._events.popleft()() if self._events else self._fetch(records_max)
                 if isinstance(event, Revoked):
                     self.releasing = event
                 if event is not None:

@@ -37,6 +37,7 @@ class Handler:
 
     Args:
         work: What it does with a record; by default it returns at once.
+        keyed: False if records of one key may overlap.
 
     Attributes:
         started: Records in the order in which their handlers started.
@@ -48,8 +49,9 @@ class Handler:
         overlaps: Violations: records that started while another one of their key ran.
     """
 
-    def __init__(self, work: Callable[[Record], Awaitable[object]] | None = None) -> None:
+    def __init__(self, work: Callable[[Record], Awaitable[object]] | None = None, *, keyed: bool = True) -> None:
         self.work = work
+        self.keyed = keyed
         self.started: list[At] = []
         self.done: list[At] = []
         self.cancelled: list[At] = []
@@ -61,7 +63,7 @@ class Handler:
 
     async def __call__(self, record: Record) -> None:
         at, lane = (record.partition, record.offset), (record.partition, record.key)
-        if record.key is not None and lane in self._lanes:
+        if self.keyed and record.key is not None and lane in self._lanes:
             self.overlaps.append(at)
         self._lanes.add(lane)
         self.started.append(at)

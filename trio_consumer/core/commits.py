@@ -172,7 +172,7 @@ class Commits:
         if snapshot.committable is None:
             return None
         encoded = encode(snapshot.committable, snapshot.completed, self.map_characters_max)
-        if encoded.covered != snapshot.completed:
+        if encoded.covered != snapshot.completed and self.map_characters_max:
             self.cut += 1
         tenure.map_characters = len(encoded.text)
         return Commit(snapshot.committable, encoded.text)

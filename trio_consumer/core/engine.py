@@ -258,6 +258,7 @@ class Core:
             tenure.ledger.complete(record.offset)
             tenure.broken.pop(record.offset, None)
             self.skipped += 1
+            self.commits.resolved += 1
             self.commits.touch(tenure)
             self._settle(lane)
             return decision
@@ -265,7 +266,9 @@ class Core:
             failure = HandlerFailed(tenure.partition, record.offset, record.attempt, error)
             failure.__cause__ = error
             self.failures.append(failure)
-        self._park(lane, record, now + self.config.backoff.delay(record.attempt, self.rng))
+            self._park(lane, record, float("inf"))  # not before a restart
+        else:
+            self._park(lane, record, now + self.config.backoff.delay(record.attempt, self.rng))
         return decision
 
     def _detach(self, run: Run, lane: Lane, removed: int) -> None:

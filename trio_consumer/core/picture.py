@@ -72,7 +72,7 @@ def _where(core: Core, tenure: Tenure, offset: int) -> tuple[Hashable, str, int]
     for run in tenure.runs:
         if run.lane is not None and run.record is not None and run.record.offset == offset:
             return run.lane.key, "in-flight", run.record.attempt
-    for lane in (*tenure.retrying, *tenure.lanes.values()):
+    for lane in tenure.all_lanes():
         for record in lane.records:
             if record.offset == offset:
                 return lane.key, _waits_for(core, tenure.partition, lane), record.attempt

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 from ..client.port import Commit
@@ -119,10 +119,16 @@ class Tenure:
         # A serial lane keeps what its run has handled, and the one that runs, until the run leaves.
         begun = {run.lane: run.record.offset for run in self.runs if run.lane and run.lane.serial and run.record}
         begun.update((lane, lane.records[0].offset) for lane in self.retrying)
-        lanes = dict.fromkeys((*self.lanes.values(), *self.retrying, *(lane for _, lane in self.ready)))
         return sum(
-            size_of(record) for lane in lanes for record in lane.records if record.offset > begun.get(lane, -1)
+            size_of(record)
+            for lane in self.all_lanes()
+            for record in lane.records
+            if record.offset > begun.get(lane, -1)
         )
+
+    def all_lanes(self) -> Iterable[Lane]:
+        """Each lane with records that wait, once: some have no key and are only parked or ready."""
+        return dict.fromkeys((*self.lanes.values(), *self.retrying, *(lane for _, lane in self.ready)))
 
     def parked_bytes(self) -> int:
         """Bytes of keys and values that wait for their next attempt."""

@@ -1,0 +1,1 @@
+"""What is measured: each module runs in a process of its own (see `child`) and knows nothing of the harness."""
