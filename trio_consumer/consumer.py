@@ -125,7 +125,9 @@ class Consumer:
             abort=self._abort_client,
         )
         hooks = Hooks(core, config, opened=workers.wake, left=workers.wait_left, failed=self._fail)
-        poller = Poller(core, config, self._client, workers, hooks, committer, abort=self._abort_client)
+        poller = Poller(
+            core, config, self._client, workers, hooks, committer, abort=self._abort_client, fail=self._fail
+        )
         self._workers, self._poller = workers, poller
         try:
             async with trio.open_nursery() as nursery:

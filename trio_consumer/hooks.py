@@ -15,6 +15,7 @@ from .config import ConsumerConfig
 from .core.engine import Core
 from .core.tenures import Tenure, TenureState
 from .errors import CallbackFailed
+from .exits import ending
 from .record import Partition
 
 
@@ -70,7 +71,7 @@ class Hooks:
                 if self._start is not None:
                     await self._start(tenure.partition)
                 tenure.started = True
-        except Exception as error:
+        except BaseException as error:
             self._report("tenure_start", error)
         finally:
             del self._starting[tenure]
@@ -90,7 +91,7 @@ class Hooks:
             await self._left([tenure])
             if started and self._end is not None:
                 await self._end(tenure.partition)
-        except Exception as error:
+        except BaseException as error:
             self._report("tenure_end", error)
         finally:
             self._release(tenure, done)
@@ -100,10 +101,16 @@ class Hooks:
         if self._busy.get(tenure.partition) is done:
             del self._busy[tenure.partition]
 
-    def _report(self, name: str, error: Exception) -> None:
-        failure = CallbackFailed(name)
-        failure.__cause__ = error
-        self._failed(failure)
+    def _report(self, name: str, error: BaseException) -> None:
+        """A hook failed: stop in order. What ends the program ends `run` bare, as from a handler."""
+        if (end := ending(error)) is not None:
+            self._failed(end)
+        elif isinstance(error, Exception):
+            failure = CallbackFailed(name)
+            failure.__cause__ = error
+            self._failed(failure)
+        else:
+            raise error
 
     async def finish(self, tenures: list[Tenure]) -> None:
         """End hooks of these tenures, whose handlers have left; start hooks that still run are cancelled."""
@@ -115,3 +122,5 @@ class Hooks:
         for tenure in tenures:
             while (busy := self._busy.get(tenure.partition)) is not None:
                 await busy.wait()
+                if tenure.started:  # its start hook has returned although it was cancelled
+                    self._spawn(tenure, self._run_end)

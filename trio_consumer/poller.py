@@ -16,7 +16,7 @@ from .committer import Committer
 from .config import ConsumerConfig
 from .core.engine import Core
 from .core.tenures import Tenure
-from .errors import ClientError
+from .errors import CallbackFailed, ClientError
 from .hooks import Hooks
 from .workers import Workers
 
@@ -46,6 +46,7 @@ class Poller:
         committer: Committer,
         *,
         abort: Callable[[BaseException], None],
+        fail: Callable[[BaseException], None],
     ) -> None:
         self._core = core
         self._config = config
@@ -54,6 +55,7 @@ class Poller:
         self._hooks = hooks
         self._committer = committer
         self._abort = abort
+        self._fail = fail
         self._batch = core.limits.batch
         # Enough for the workers while the next batch is on its way; more would only cost memory.
         self._enough = max(2 * self._batch, 2 * config.concurrency)
@@ -192,6 +194,9 @@ class Poller:
         error = event.error
         if isinstance(error, ClientError):
             self.client_errors[error.code] = self.client_errors.get(error.code, 0) + 1
+        if isinstance(error, CallbackFailed):  # the client is well: stop in order
+            self._fail(error)
+            return True
         if event.fatal:
             self._abort(error)
             return False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 
 from tests.cli.process import ROOT
 from trio_consumer import CallbackFailed, ClientError, ConfigurationError, ConsumerConfig, HandlerFailed, Partition
 from trio_consumer.cli import main
+from trio_consumer.cli.app import app
 from trio_consumer.cli.exits import Exit, bare, failed
 
 
@@ -40,6 +42,13 @@ def test_the_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     out = capsys.readouterr().out
     for command in ("demo", "run", "offsets", "--install-completion"):
         assert command in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands_and_options(shell: Literal["bash", "zsh", "fish"]) -> None:
+    script = app.generate_completion(shell=shell)
+    for word in ("offsets", "latency-ms", "bootstrap", "unordered"):
+        assert word in script
 
 
 @pytest.mark.parametrize("command", ["demo", "run", "offsets"])

@@ -15,7 +15,7 @@ from trio_consumer import Order, Record
 from trio_consumer.cli import main, progress
 from trio_consumer.cli.demo import TOPIC, Demo, Options, Report
 from trio_consumer.cli.exits import Exit
-from trio_consumer.cli.history import Verdict
+from trio_consumer.cli.history import History, Verdict
 from trio_consumer.cli.report import as_json, conclude
 from trio_consumer.cli.workload import Workload, value_of
 
@@ -87,8 +87,17 @@ async def test_the_live_display_shows_members_partitions_and_the_judgement() -> 
     done = await Demo(options()).run(progress.choose(console, quiet=False))
     assert done.verdict.kept
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for text in ("member a", "member b", "demo[5]", "committed early", "audits of the committed offsets", "█"):
+    for text in ("member a", "member b", "demo[5]", "committed early", " audits", "█"):
         assert text in shown
+
+
+async def test_a_consumer_that_does_not_keep_the_order_is_caught() -> None:
+    demo = Demo(options(order=Order.UNORDERED, latency=0.002))
+    demo.history = History(Order.KEY)
+    done = await demo.run(progress.choose(Console(file=io.StringIO()), quiet=True))
+    assert done.verdict.out_of_order > 0
+    assert done.verdict.lost == 0
+    assert not done.verdict.kept
 
 
 async def test_a_record_that_never_comes_is_lost_and_does_not_hang_the_demo() -> None:

@@ -88,6 +88,7 @@ def test_the_first_incomplete_offset_blocks() -> None:
     assert first_incomplete(5, []) == 5
     assert first_incomplete(5, [range(7, 9)]) == 5
     assert first_incomplete(5, [range(5, 9), range(11, 12)]) == 9
+    assert first_incomplete(5, [range(5, 9), range(9, 12)]) == 12
 
 
 def test_the_legend_names_each_kind() -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.cli.process import started
-from tests.support import keyed, new_topic, produce, unique
+from tests.support import Cluster, keyed, new_topic, produce, unique
 from trio_consumer import EmbeddedCluster, Partition
 from trio_consumer.cli import main
 from trio_consumer.client.group_offsets import CommittedState, GroupOffsets
@@ -54,7 +54,7 @@ def project(tmp_path: Path) -> Path:
 class Setting:
     """A topic of one partition with some records, a group, and the arguments for them."""
 
-    def __init__(self, cluster: EmbeddedCluster, records: int) -> None:
+    def __init__(self, cluster: Cluster, records: int) -> None:
         self.bootstrap = cluster.bootstrap_servers
         self.topic, self.group = new_topic(cluster, 1, "run"), unique("run")
         produce(self.bootstrap, self.topic, keyed(records))
@@ -72,8 +72,8 @@ class Setting:
         return (await trio.to_thread.run_sync(read)).committed
 
 
-async def test_a_signal_drains(embedded: EmbeddedCluster, project: Path) -> None:
-    setting = Setting(embedded, 5)
+async def test_a_signal_drains(cluster: Cluster, project: Path) -> None:
+    setting = Setting(cluster, 5)
     async with started(*setting.arguments("theirs:ask", "--order", "partition"), directory=project) as command:
         await command.out.wait_for("began 0")
         await command.say("go on")

@@ -124,7 +124,7 @@ def started(core: Core) -> FakeRun:
 
 def handle_all(core: Core) -> list[int]:
     """One run after the other, each succeeding, until no lane is ready; the offsets in the order they were handled."""
-    handled = []
+    handled: list[int] = []
     while True:
         run = FakeRun(core)
         current = run.start()

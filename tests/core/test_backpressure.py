@@ -22,7 +22,7 @@ from trio_consumer.core.backpressure import (
 )
 from trio_consumer.core.engine import Core
 from trio_consumer.core.tenures import Tenure
-from trio_consumer.record import Partition, Record
+from trio_consumer.record import Partition
 
 
 def limits(**changed: int) -> Limits:
@@ -92,6 +92,7 @@ def test_parked_records_have_limits_of_their_own() -> None:
     assert fullness_of(tenure, limits(), 0) == 0.45
     assert fullness_total([tenure], limits(records=25, bytes=10**9)) == pytest.approx(15 / 20)
     assert fullness_total([tenure], limits(bytes=900)) == pytest.approx(0.5)
+    assert fullness_total([tenure], limits(bytes=400)) == pytest.approx(450 / 400)
 
 
 def test_an_offset_map_fills_its_partition_at_three_quarters_of_its_limit() -> None:
@@ -139,15 +140,15 @@ def test_a_partition_stops_at_its_limit_and_resumes_at_seventy_percent() -> None
     core = new_core()
     tenure, other = assign(core), assign(core, P1)
     give(core, P0, 0, [b""] * 99)
-    seen = {}
+    seen: list[tuple[int, bool]] = []
     for queued in (99, 100, 99, 71, 70, 99, 100):
         while tenure.queued > queued:
             started(core).succeed_all()
         if tenure.queued < queued:
             give(core, P0, tenure.ledger.position or 0, [b""] * (queued - tenure.queued))
         assert throttle(core.tenures, limits()) is False
-        seen[len(seen)] = (tenure.queued, tenure.throttled)
-    assert list(seen.values()) == [
+        seen.append((tenure.queued, tenure.throttled))
+    assert seen == [
         (99, False), (100, True), (99, True), (71, True), (70, False), (99, False), (100, True),
     ]  # fmt: skip
     assert not other.throttled
@@ -158,7 +159,8 @@ def test_a_full_total_stops_all_and_resumes_at_seventy_percent() -> None:
     tenures = [assign(core), assign(core, P1)]
     found = limits(records=116, records_per_partition=10**6)  # 14 at a time, 89 before two more batches
     assert found.records_reserved == 89
-    full, seen = False, []
+    full = False
+    seen: list[tuple[int, bool]] = []
     for queued in (88, 89, 88, 63, 62, 88, 89):
         tenure = tenures[0]
         while core.queued() > queued:
@@ -251,5 +253,3 @@ def test_failures_do_not_hold_back_fresh_records_before_their_own_limit() -> Non
         started(core).fail()
         core.flow()
     assert (tenure.queued, len(tenure.retrying)) == (0, 20)
-
-

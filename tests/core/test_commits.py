@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
+
 import attrs
 import pytest
 from confluent_kafka import KafkaError
 
-from tests.core.support import P0, P1, FakeRun, assign, commit_all, core_with, handle_all, new_core, records, started
+from tests.core.support import P0, P1, assign, commit_all, core_with, handle_all, new_core, records, started
 from trio_consumer.client.port import Commit, Committed
 from trio_consumer.core.commits import RETRY_SECONDS, RETRY_SECONDS_MAX, RULES, Commits, Plan, Rule, rule_for
 from trio_consumer.core.engine import Core
@@ -305,7 +307,7 @@ def test_a_refused_map_is_halved_until_it_is_accepted() -> None:
             break
         assert core.commits.failed(plan, "OFFSET_METADATA_TOO_LARGE", 0.0) is Rule.SMALLER
     assert len(sizes) > 1
-    assert all(after <= before // 2 for before, after in zip(sizes, sizes[1:], strict=False))
+    assert all(after <= before // 2 for before, after in pairwise(sizes))
     assert core.commits.map_characters_max <= broker_takes
 
 
@@ -330,5 +332,3 @@ def test_the_first_commit_keeps_what_was_restored(committed: Committed) -> None:
     assert tenure.committed == 7
     core.commits.touch(tenure)
     assert planned(core).offsets == {P0: Commit(7, committed.metadata)}
-
-

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -12,7 +12,7 @@ from trio_consumer.config import ConsumerConfig, Order, gather
 from trio_consumer.core.offset_map import CHARACTERS_MAX
 from trio_consumer.core.retries import Backoff
 from trio_consumer.errors import ConfigurationError
-from trio_consumer.record import Partition
+from trio_consumer.record import Partition, Record
 
 NAN, INF = float("nan"), float("inf")
 
@@ -90,7 +90,10 @@ def test_choices(name: str, values: str) -> None:
 
 
 def test_order() -> None:
-    assert ConsumerConfig(order=len).order is len  # type: ignore[arg-type]
+    def by_value(record: Record) -> Hashable:
+        return cast("Hashable", record.value)
+
+    assert ConsumerConfig(order=by_value).order == by_value
     for order in Order:
         assert ConsumerConfig(order=order).order is order
     assert refusal(order="key") == "order='key': give an Order or a function from a record to its lane"

@@ -44,7 +44,7 @@ class Side:
 
     log: dict[int, bytes | None] = attrs.field(factory=dict)
     end: int = 0
-    broker: Committed = Committed()
+    broker: Committed = attrs.field(factory=Committed)
     done: set[int] = attrs.field(factory=set)  # handled or skipped in a tenure that had not ended
     fetch_at: int = 0
 
@@ -102,6 +102,8 @@ class CoreMachine(RuleBasedStateMachine):
         self.of_run: dict[FakeRun, int] = {}  # handled in the run in progress
         self.travelling: Plan | None = None
         self.handled = self.skipped = self.restored = self.commits = 0
+        for partition in PARTITIONS:
+            self.assign(partition)
 
     # Words of the model
 
@@ -157,8 +159,10 @@ class CoreMachine(RuleBasedStateMachine):
         self.core.end(tenure)
 
     @precondition(lambda self: self.held())
-    @rule(data=st.data())
-    def lose(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), rarely=st.integers(0, 3))
+    def lose(self, data: st.DataObject, rarely: int) -> None:
+        if rarely:
+            return
         tenure = data.draw(st.sampled_from(self.held()))
         self.core.end(tenure, lost=True)
         self.ahead = [partition for partition in self.ahead if partition != tenure.partition]
@@ -203,10 +207,9 @@ class CoreMachine(RuleBasedStateMachine):
 
     # What workers do
 
-    @rule(number=st.integers(0, WORKERS - 1))
-    def start(self, number: int) -> None:
-        run = self.runs[number]
-        if run.record is None:
+    @rule(count=st.integers(1, WORKERS))
+    def start(self, count: int) -> None:
+        for run in [run for run in self.runs if run.record is None][:count]:
             expected = self.startable()
             started = run.start()
             assert (started is None) == (not expected)
@@ -254,7 +257,9 @@ class CoreMachine(RuleBasedStateMachine):
                 if other is not run and other.tenure.partition == partition:
                     assert self.lane_of(partition, other.offset or 0) != lane
         else:
-            assert all((other.tenure, other.offset) != (tenure, one.offset) for other in self.busy() if other is not run)
+            assert all(
+                (other.tenure, other.offset) != (tenure, one.offset) for other in self.busy() if other is not run
+            )
 
     def resolve(self, run: FakeRun, offset: int) -> None:
         """Notes that this record was handled."""
@@ -355,8 +360,11 @@ class CoreMachine(RuleBasedStateMachine):
 
     # What the user does
 
-    @rule(partition=st.sampled_from([*PARTITIONS, None]), paused=st.booleans())
-    def pause_or_resume(self, partition: Partition | None, paused: bool) -> None:
+    @rule(partition=st.sampled_from([*PARTITIONS, None]), often=st.integers(0, 3))
+    def ask(self, partition: Partition | None, often: int) -> None:
+        self.pause_or_resume(partition, paused=not often)
+
+    def pause_or_resume(self, partition: Partition | None, *, paused: bool) -> None:
         named = None if partition is None else [partition]
         if paused:
             self.core.user_pause.pause(named)
@@ -390,7 +398,9 @@ class CoreMachine(RuleBasedStateMachine):
             self.commits += 1
             self.core.commits.succeeded(plan)
         else:
-            code = {"lost reply": "_TIMED_OUT", "refused": "ILLEGAL_GENERATION"}.get(answer, "OFFSET_METADATA_TOO_LARGE")
+            code = {"lost reply": "_TIMED_OUT", "refused": "ILLEGAL_GENERATION"}.get(
+                answer, "OFFSET_METADATA_TOO_LARGE"
+            )
             self.core.commits.failed(plan, code, self.now)
 
     def commit(self, partition: Partition, commit: Commit) -> None:
@@ -462,7 +472,9 @@ class CoreMachine(RuleBasedStateMachine):
         for tenure in self.held():
             side, life = self.sides[tenure.partition], self.life(tenure)
             left = life.incomplete()
-            hopeless = life.halted | {at for at in left if self.attempts is None and self.is_broken(tenure.partition, at)}
+            hopeless = life.halted | {
+                at for at in left if self.attempts is None and self.is_broken(tenure.partition, at)
+            }
             stuck = {self.lane_of(tenure.partition, at) for at in hopeless}
             assert all(self.lane_of(tenure.partition, at) in stuck for at in left)
             if not left and tenure.ledger.position is not None:
@@ -489,4 +501,4 @@ class CoreMachine(RuleBasedStateMachine):
 
 
 TestCore = CoreMachine.TestCase
-TestCore.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestCore.settings = settings(max_examples=200, stateful_step_count=60)

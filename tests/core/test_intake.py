@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.core.support import P0, P1, FakeRun, assign, commit_all, core_with, handle_all, new_core, record, records, started
+from tests.core.support import (
+    P0,
+    P1,
+    FakeRun,
+    assign,
+    commit_all,
+    core_with,
+    handle_all,
+    new_core,
+    record,
+    records,
+    started,
+)
 from trio_consumer.client.port import Assigned, Committed, Records
 from trio_consumer.config import Order
 from trio_consumer.core.intake import ARRIVALS_MAX
@@ -188,10 +200,8 @@ class Picky:
         if one.key == b"bad":
             raise LookupError(one.offset)
         if one.key == b"unhashable":
-            unhashable: Any = []
-            lane: Hashable = unhashable
-            return lane
-        return one.key
+            return cast("Hashable", [])
+        return cast("Hashable", one.key)
 
 
 @pytest.mark.parametrize(("key", "error"), [(b"bad", LookupError), (b"unhashable", TypeError)])

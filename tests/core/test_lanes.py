@@ -205,6 +205,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2), is_open=st.booleans())
     def open_or_close(self, number: int, is_open: bool) -> None:
+        self.passed[self.tenures[number]].clear()
         self.tenures[number].open = is_open
         self.scheduler.list(self.tenures[number])
 

@@ -13,6 +13,7 @@ from trio_consumer.config import Order
 from trio_consumer.core.engine import Core
 from trio_consumer.core.offset_map import encode
 from trio_consumer.core.picture import picture
+from trio_consumer.record import Record
 from trio_consumer.statistics import Blocking, PartitionStatistics, Statistics
 
 
@@ -139,6 +140,20 @@ def test_a_lane_whose_handler_of_an_earlier_tenure_ignores_its_cancellation_is_s
     found = blocking(core)
     assert found is not None
     assert found.state == "queued"
+
+
+def test_a_picture_taken_by_a_lane_function() -> None:
+    """The batch is known by then, and its records are not in lanes yet."""
+    found: list[Blocking | None] = []
+
+    def order(one: Record) -> object:
+        found.append(blocking(core))
+        return one.key
+
+    core = new_core(order=order)
+    assign(core)
+    core.records(records(P0, {7: b"a"}), 0.0)
+    assert found == [Blocking(offset=7, age=0.0, lane=None, state="queued", attempt=1)]
 
 
 def test_the_age_is_that_of_the_batch() -> None:

@@ -52,9 +52,7 @@ def test_many_attempts_reach_the_limit_and_no_further(attempt: int, factor: floa
     assert Backoff(first=0, factor=factor).delay(attempt, RNG) == 0
 
 
-@given(
-    st.floats(0, 100), st.floats(1, 10), st.floats(0, 100), st.floats(0, 1), st.integers(1, 2_000), st.randoms()
-)
+@given(st.floats(0, 100), st.floats(1, 10), st.floats(0, 100), st.floats(0, 1), st.integers(1, 2_000), st.randoms())
 def test_no_pause_exceeds_the_limit_or_leaves_its_jitter(
     first: float, factor: float, extra: float, jitter: float, attempt: int, rng: random.Random
 ) -> None:

@@ -58,7 +58,7 @@ async def test_members_come_and_go(kafka: KafkaBroker, protocol: str) -> None:
             check_statistics(first, held, await broker_ends(settings, work.partitions))
             told = first.statistics()
     assert len(work.lanes) >= 1_500
-    assert a.peak == b.peak == CONCURRENCY
+    assert CONCURRENCY // 2 < a.peak <= CONCURRENCY and CONCURRENCY // 2 < b.peak <= CONCURRENCY
     check(journal, work.lanes)
     assert (told.handled, told.tenures_lost, told.offset_maps_refused) == (len(a.done), 0, 0)
     await check_committed(settings, work.partitions)

@@ -1,7 +1,7 @@
 """A client in memory whose group is played by the test: it assigns, revokes, loses and fails when the test says so.
 
-It keeps the rules of the port (`trio_consumer.client.port`), and raises where the consumer breaks one. Several consumers
-may use one, one after the other: what it holds is the broker's.
+It keeps the rules of the port (`trio_consumer.client.port`), and raises where the consumer breaks one. Several
+consumers may use it, one after the other: what it holds is the broker's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ScriptedClient:
         committed: What the broker holds.
         requests: Each commit that was asked for.
         commits: Each commit that was acknowledged.
-        answers: What becomes of the next commits: an error, an event to wait for before the acknowledgement, or ``None``.
+        answers: What becomes of the next commits: an error, an event to wait for first, or ``None``.
         owned: Partitions that are this member's.
         paused: Partitions that are not fetched.
         calls: Each `pause` and `resume` with its partitions.
@@ -84,7 +84,9 @@ class ScriptedClient:
 
     # What the test does
 
-    def produce(self, partition: Partition, *keys: bytes | None, at: int | None = None, value: bytes | None = b"v") -> None:
+    def produce(
+        self, partition: Partition, *keys: bytes | None, at: int | None = None, value: bytes | None = b"v"
+    ) -> None:
         """Append one record for each key, the first one at this offset."""
         log = self.log.setdefault(partition, [])
         offset = (log[-1].offset + 1 if log else 0) if at is None else at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from itertools import pairwise
 
 import pytest
 import trio
@@ -31,7 +32,7 @@ async def test_by_interval(autojump_clock: MockClock) -> None:
     async with running(client, Handler(work), A, commit_interval=10):
         await trio.sleep(60)
         assert len(times) >= 5
-        assert max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) <= 10
+        assert max(later - earlier for earlier, later in pairwise(times)) <= 10
         assert client.committed[A].offset >= 49
         await trio.sleep(60)
         count = len(client.requests)

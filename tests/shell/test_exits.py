@@ -210,7 +210,7 @@ async def test_cancelled(
     how: str,
     work: Callable[[Record], Awaitable[object]],
 ) -> None:
-    """Neither success nor failure: not committed, not counted as failed, and the record runs again in the next tenure."""
+    """Neither success nor failure: not committed, not counted as failed, and handled again in the next tenure."""
     client, halting, again = ScriptedClient(), Gates(), False
 
     async def some(record: Record) -> None:

@@ -49,7 +49,9 @@ async def test_in_order(autojump_clock: MockClock) -> None:
     """Start, handlers, end, commit; and each partition for itself."""
     story = Story(start_seconds=5, end_seconds=3)
     story.client.produce(A, b"a", b"a")
-    async with running(story.client, story.handle, A, tenure_start=story.start, tenure_end=story.end, commit_interval=100):
+    async with running(
+        story.client, story.handle, A, tenure_start=story.start, tenure_end=story.end, commit_interval=100
+    ):
         await trio.sleep(4)
         assert story.told == ["start"]
         await trio.sleep(6)
@@ -118,9 +120,7 @@ async def test_a_start_that_takes_too_long_is_cancelled_by_a_revoke(autojump_clo
         story.client.revoke(A)
         await wait_all_tasks_blocked()
         assert story.client.released
-        assert story.told[:2] == ["start", "start cancelled"]
-    assert "handle 0" not in story.told
-    assert "end" not in story.told  # it had not started
+    assert [what for what in story.told if what != "commit 0"] == ["start", "start cancelled"]  # so there is no end
 
 
 @pytest.mark.parametrize("how", ["lose", "cancel", "drain"])
@@ -211,7 +211,9 @@ async def fails_in_a_group(partition: Partition) -> None:
 
 
 @pytest.mark.parametrize("hook", [fails, fails_in_a_group])
-async def test_a_start_that_fails_ends_run(autojump_clock: MockClock, hook: Callable[[Partition], Awaitable[None]]) -> None:
+async def test_a_start_that_fails_ends_run(
+    autojump_clock: MockClock, hook: Callable[[Partition], Awaitable[None]]
+) -> None:
     client, handler = ScriptedClient(), Handler()
     client.produce(A, b"a")
     async with running(client, handler, A, tenure_start=hook) as stage:

@@ -34,9 +34,7 @@ async def second(record: Record) -> None:
         (lambda record: record.key or b"a", "unordered", 12, 2),
     ],
 )
-async def test_concurrency(
-    autojump_clock: MockClock, order: Any, null_key: Any, seconds: float, peak: int
-) -> None:
+async def test_concurrency(autojump_clock: MockClock, order: Any, null_key: Any, seconds: float, peak: int) -> None:
     client, handler = ScriptedClient(), Handler(second, keyed=order is Order.KEY)
     for partition in (A, B):
         client.produce(partition, b"a", None, None, b"a", None, None, b"a", None, None, b"a", None, None)
@@ -129,13 +127,17 @@ async def test_lanes_are_by_the_keys_bytes(autojump_clock: MockClock) -> None:
         assert stage.consumer.statistics().in_flight == 3
 
 
-@pytest.mark.parametrize("what", ["decode_key", "decode_value"])
-async def test_bytes_that_cannot_be_decoded_fail_the_record(autojump_clock: MockClock, what: Any) -> None:
+@pytest.mark.parametrize(("decode_key", "decode_value"), [(int, None), (None, int)])
+async def test_bytes_that_cannot_be_decoded_fail_the_record(
+    autojump_clock: MockClock, decode_key: Any, decode_value: Any
+) -> None:
     client, handler = ScriptedClient(), Handler()
     client.produce(A, b"1", value=b"1")
     client.produce(A, b"x", value=b"x")
     client.produce(A, b"2", value=b"2")
-    async with running(client, handler, A, attempts=2, backoff=1, **{what: int}) as stage:
+    async with running(
+        client, handler, A, attempts=2, backoff=1, decode_key=decode_key, decode_value=decode_value
+    ) as stage:
         failure = await stage.failure()
     assert isinstance(failure, HandlerFailed)
     assert (failure.offset, failure.attempts) == (1, 2)
@@ -159,3 +161,31 @@ async def test_a_decoder_may_become_able(autojump_clock: MockClock) -> None:
         await trio.sleep(10)
     assert len(calls) == 3
     assert client.committed == {A: Commit(1)}
+
+
+class Key:
+    """A lane's name that breaks once its first record has been handled."""
+
+    broken = False
+
+    def __hash__(self) -> int:
+        if Key.broken:
+            raise RuntimeError("no hash any more")
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+async def test_a_lane_that_breaks_under_us_ends_run(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a silent stall, whatever a worker dies of."""
+
+    async def work(record: Record) -> None:
+        monkeypatch.setattr(Key, "broken", True)
+
+    client = ScriptedClient()
+    client.produce(A, b"a")
+    async with running(client, work, A, order=lambda record: Key()) as stage:
+        failure = await stage.failure()
+    assert isinstance(failure, RuntimeError)
+    assert str(failure) == "no hash any more"

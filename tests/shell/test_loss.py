@@ -90,7 +90,11 @@ async def test_a_late_outcome_does_not_complete_a_fresh_record(autojump_clock: M
         assert handler.done == [(0, 0)]
         assert handler.started == [(0, 0)] * 2
         statistics = stage.consumer.statistics()
-        assert (statistics.handled, statistics.partitions[A].committable, statistics.partitions[A].in_flight) == (0, 0, 1)
+        assert (statistics.handled, statistics.partitions[A].committable, statistics.partitions[A].in_flight) == (
+            0,
+            0,
+            1,
+        )
         await trio.sleep(10)
         assert stage.consumer.statistics().handled == 1
     assert client.committed == {A: Commit(1)}

@@ -1,4 +1,4 @@
-"""What a restart handles again: nothing that the broker knew to be complete (G6), and everything where it is in doubt."""
+"""What a restart handles again: nothing that the broker knew to be complete (G6), and all where that is in doubt."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ FIVE = encode(3, ((4, 9), (10, 17)), 4095).text
     ("metadata", "word"),
     [
         ("written by somebody else", "foreign"),
-        ("{\"json\": 1}", "foreign"),
+        ('{"json": 1}', "foreign"),
         (FIVE[:-1], "corrupt"),
         (FIVE.replace("tc1:", "tc2:", 1), "future"),
         (FIVE[:-1] + ("A" if FIVE[-1] != "A" else "B"), "corrupt"),

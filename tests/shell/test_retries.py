@@ -131,9 +131,7 @@ async def test_records_without_order_are_retried_alone(autojump_clock: MockClock
     assert client.committed == {A: Commit(6)}
 
 
-async def test_exhausted_records_can_be_skipped(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_exhausted_records_can_be_skipped(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     client, work = ScriptedClient(), Failing(1)
     handler = Handler(work)
     client.produce(A, b"a", b"a", b"a")
@@ -171,7 +169,13 @@ async def test_skipping_relieves_a_partition_that_is_full(autojump_clock: MockCl
 async def test_a_drain_does_not_wait_for_the_next_attempt(autojump_clock: MockClock) -> None:
     client, work = ScriptedClient(), Failing(0)
     client.produce(A, b"a", b"b")
-    async with running(client, Handler(work), A, attempts=None, backoff=1000, ) as stage:
+    async with running(
+        client,
+        Handler(work),
+        A,
+        attempts=None,
+        backoff=1000,
+    ) as stage:
         await trio.sleep(1)
         await stage.consumer.drain()
         assert trio.current_time() == 1

@@ -77,7 +77,11 @@ def _map(committed: int, complete: Sequence[range], start: int, end: int, width:
 
 def first_incomplete(committed: int, complete: Sequence[range]) -> int:
     """The lowest offset from the committed one on that is not complete: what blocks."""
-    return complete[0].stop if complete and complete[0].start == committed else committed
+    for stretch in complete:
+        if stretch.start > committed:
+            break
+        committed = stretch.stop
+    return committed
 
 
 def strip(drawn: Iterable[Cell]) -> Text:

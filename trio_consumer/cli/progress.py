@@ -23,7 +23,7 @@ from .demo import Demo
 Refresh: TypeAlias = Callable[[], Awaitable[None]]
 
 _LINE_INTERVAL = 1.0
-_STRIP_CELLS = 40
+_STRIP_CELLS = 30
 _PARTITIONS_SHOWN_MAX = 16
 _COLOURS = {"a": "cyan", "b": "magenta"}
 
@@ -76,16 +76,20 @@ def _rate(demo: Demo) -> float:
 
 
 def _screen(demo: Demo) -> RenderableType:
-    options, history = demo.options, demo.history
-    work = options.workload
+    work, history = demo.options.workload, demo.history
     title = Text.assemble(
         ("trio-consumer demo", "bold"),
-        (f"   {work.records:,} records, {work.keys:,} keys, {work.partitions} partitions, ", "dim"),
-        (f"order by {options.order.value}, seed {work.seed}", "dim"),
+        (f"   {work.records:,} records, {work.keys:,} keys, {work.partitions} partitions, seed {work.seed}", "dim"),
     )
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
-        ProgressBar(total=work.records, completed=history.handled_count, width=_STRIP_CELLS),
+        ProgressBar(
+            total=work.records,
+            completed=history.handled_count,
+            width=_STRIP_CELLS,
+            complete_style="green",
+            finished_style="green",
+        ),
         f"{history.handled_count:,}",
         Text(f"{_rate(demo):,.0f}/s", "bold"),
         Text(f"{demo.seconds:.1f} s", "dim"),
@@ -117,7 +121,7 @@ def _partitions(demo: Demo) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2))
     for partition, row in demo.held.items():
         drawn = picture.cells(row.state.committed, (), row.state.start, row.state.end, _STRIP_CELLS)
-        owner, ahead = owners.get(partition, ""), f"+{row.completed_ahead} in the offset map"
+        owner, ahead = owners.get(partition, ""), f"+{row.completed_ahead:,} ahead"
         table.add_row(
             Text(str(partition), "dim"),
             Text(owner, _COLOURS.get(owner, "")),
@@ -140,4 +144,4 @@ def _judgement(demo: Demo) -> Text:
     for name, count in counts.items():
         bad = count and name != "repeated"
         text.append(f"{name} ", "dim").append(f"{count:,}", "bold red" if bad else "bold").append("   ")
-    return text.append(f"{history.audits} audits of the committed offsets", "dim")
+    return text.append(f"{history.audits} audits", "dim")

@@ -67,16 +67,22 @@ def topic_partitions(partitions: Iterable[Partition]) -> list[TopicPartition]:
 
 @attrs.define
 class Reading:
-    """How far the client has read, and how far it could: what changed since it was last said."""
+    """How far the client has read, and how far it could: what changed since it was last said.
+
+    Until a partition's first record the client knows the log end of an earlier tenure, which may be far too low. So the
+    end comes with that record at the latest: the fetch response that brought the record brought the end too.
+    """
 
     _positions: dict[Partition, int] = attrs.field(factory=dict)
     _ends: dict[Partition, int] = attrs.field(factory=dict)
     _ends_due: float = 0.0
+    _begun: set[Partition] = attrs.field(factory=set)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         for partition in partitions:
             self._positions.pop(partition, None)
             self._ends.pop(partition, None)
+            self._begun.discard(partition)
 
     def delivered(self, positions: dict[Partition, int]) -> None:
         """These were said already."""
@@ -93,12 +99,23 @@ class Reading:
         self._positions.update(moved)
         return moved
 
-    def ends(self, consumer: Consumer, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Log ends that have changed, as the last fetch responses told them."""
+    def ends(
+        self, consumer: Consumer, partitions: Iterable[Partition], delivered: Collection[Partition] = ()
+    ) -> dict[Partition, int]:
+        """Log ends that have changed, as the last fetch responses told them.
+
+        Args:
+            consumer: The client.
+            partitions: Those that are ours.
+            delivered: Those that have records in the batch that this goes with.
+        """
+        first = [partition for partition in delivered if partition not in self._begun]
+        self._begun.update(first)
         now = time.monotonic()
         if now < self._ends_due:
-            return {}
-        self._ends_due = now + ENDS_SECONDS
+            partitions = first
+        else:
+            self._ends_due = now + ENDS_SECONDS
         changed = {}
         for partition in partitions:
             try:

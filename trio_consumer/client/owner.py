@@ -263,7 +263,7 @@ class Owner:
     def _send(self, records: list[Any], positions: dict[Partition, int]) -> None:
         # A lone record from poll() uses up only its own share: what came with it follows at once.
         self._wanted = 0 if len(records) > 1 else self._wanted - 1
-        ends = self._reading.ends(self._consumer, self._tenures)
+        ends = self._reading.ends(self._consumer, self._tenures, positions)
         self._idle_due = time.monotonic() + IDLE_SECONDS
         self._bridge.emit(Records(records, positions, ends), last=not self._wanted)
 

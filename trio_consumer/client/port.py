@@ -62,7 +62,8 @@ class Records:
     Args:
         records: May be empty when only positions moved.
         positions: Next offset to fetch, past trailing holes such as transaction markers; for each partition that moved.
-        ends: Log end offset (the last stable one for ``read_committed``) as far as the client knows it.
+        ends: Log end offset (the last stable one for ``read_committed``) as far as the client knows it. With the first
+            record of a tenure comes an end as of this tenure: it tells whether an offset map can be of this log.
     """
 
     records: Sequence[Record]

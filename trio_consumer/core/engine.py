@@ -61,6 +61,8 @@ class Core:
         self.ended: list[Tenure] = []
         self.failures: list[HandlerFailed] = []
         self.fetch_paused: set[Partition] = set()
+        # Paused before their tenure began: the client keeps that, unless the pause came when it had just lost them.
+        self._pause_doubtful: set[Partition] = set()
         self.full = False
         self.stopping = False
         self.user_pause = UserPause()
@@ -104,6 +106,8 @@ class Core:
         tenure.committed = committed.offset
         tenure.held = self.config.tenure_start is not None
         self.tenures[partition] = tenure
+        if partition in self.fetch_paused:
+            self._pause_doubtful.add(partition)
         self.begun.append(tenure)
         self.reopen(tenure)
         return tenure
@@ -150,8 +154,7 @@ class Core:
         tenure.lanes.clear()
         tenure.ready.clear()
         tenure.retrying.clear()
-        if self.tenures.get(tenure.partition) is tenure:
-            del self.tenures[tenure.partition]
+        del self.tenures[tenure.partition]
         self.ended.append(tenure)
 
     def reopen(self, tenure: Tenure) -> None:
@@ -355,10 +358,12 @@ class Core:
         resume: list[Partition] = []
         for partition, tenure in self.tenures.items():
             wanted = tenure.throttled or self.stopping or self.user_pause.covers(partition)
-            if wanted and partition not in self.fetch_paused:
+            paused = partition in self.fetch_paused
+            if wanted and (not paused or partition in self._pause_doubtful):
                 pause.append(partition)
-            elif not wanted and partition in self.fetch_paused:
+            elif not wanted and paused:
                 resume.append(partition)
+        self._pause_doubtful.clear()
         self.fetch_paused.update(pause)
         self.fetch_paused.difference_update(resume)
         return pause, resume

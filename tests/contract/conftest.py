@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support import Cluster
+
+from .backend import Backend, ConfluentBackend, Differs, GroupProtocol
+
+EMBEDDED = frozenset(
+    {
+        Differs.TAKES_ANY_METADATA,
+        Differs.REFUSES_COMMITS_OF_EAGER_REBALANCE,
+        Differs.HAS_NO_TRANSACTIONS,
+    }
+)
+
+
+@pytest.fixture
+def backend(cluster: Cluster, request: pytest.FixtureRequest) -> Backend:
+    """Each implementation in turn."""
+    name = request.node.callspec.params["cluster"]
+    if name == "embedded":
+        # Its classic rebalances last almost as long as a session.
+        return ConfluentBackend(name, cluster, session_ms=2000, differs=EMBEDDED)
+    return ConfluentBackend(name, cluster, session_ms=6000)
+
+
+@pytest.fixture(params=list(GroupProtocol), ids=lambda protocol: protocol.value)
+def protocol(request: pytest.FixtureRequest) -> GroupProtocol:
+    """Each group protocol in turn."""
+    found: GroupProtocol = request.param
+    return found
+
+
+def need(backend: Backend, differs: Differs, what: str) -> None:
+    """Skip where a backend lacks what a test is about; README.md has the row."""
+    if differs in backend.differs:
+        pytest.skip(f"{backend.name} {what}")
+
+
+@pytest.fixture
+def with_transactions(backend: Backend) -> None:
+    need(backend, Differs.HAS_NO_TRANSACTIONS, "keeps no transaction markers")
+
+
+@pytest.fixture
+def with_metadata_limit(backend: Backend) -> None:
+    need(backend, Differs.TAKES_ANY_METADATA, "takes metadata of any length")
+
+
+@pytest.fixture
+def with_static_members(backend: Backend) -> None:
+    need(backend, Differs.FENCES_NO_STATIC_MEMBER, "fences no static member")
