@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from importlib.metadata import version as installed
+import sys
+import tomllib
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the checkout is described, whichever copy of the package is installed
 
 project = "trio-consumer"
 author = "the trio-consumer contributors"
 copyright = author
-version = release = installed("trio-consumer")
+version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}

@@ -146,7 +146,7 @@ def log_calls() -> Iterator[list[str]]:
         for call in sorted(calls, key=lambda node: node.lineno):
             assert isinstance(call.func, ast.Attribute)
             assert isinstance(call.args[0], ast.Constant)
-            yield [f"`{named[0]}`", call.func.attr.upper(), f"`{call.args[0].value}`"]
+            yield [f"`{named[0]!s}`", call.func.attr.upper(), f"`{call.args[0].value!s}`"]
 
 
 MAPS = ("tc1:b2:1000:587f6e55:Vg", "tc1:r6:1000:0d7dbc7c:AZ6NBg")
@@ -217,7 +217,7 @@ MAPS_OF_EACH_FORM: tuple[tuple[str, Ranges], ...] = (
     ("r", ((1001, 101_000),)),
     ("b", ((1000, 1003), (1004, 1005), (1007, 1011))),
     ("R", tuple((1001 + 2 * index, 1002 + 2 * index) for index in range(1000))),
-    ("B", tuple((1001 + 2 * index, 1002 + 2 * index) for index in range(50, 5_000)) + ((90_000, 90_001),)),
+    ("B", (*((1001 + 2 * index, 1002 + 2 * index) for index in range(50, 5_000)), (90_000, 90_001))),
 )
 
 
@@ -252,7 +252,9 @@ def test_files_and_tests_that_are_named_exist() -> None:
     """Paths in backticks; a test is named as ``tests/folder/test_file.py::test_name``."""
     missing = []
     for page in PAGES:
-        for name in re.findall(r"`((?:tests|trio_consumer|benchmarks|docs)/[\w/.-]+(?:::\w+)?)`", page.read_text("utf-8")):
+        for name in re.findall(
+            r"`((?:tests|trio_consumer|benchmarks|docs)/[\w/.-]+(?:::\w+)?)`", page.read_text("utf-8")
+        ):
             path, _, test = name.partition("::")
             there = (ROOT / path).exists()
             if not there or (test and f"def {test}(" not in (ROOT / path).read_text(encoding="utf-8")):
@@ -263,7 +265,6 @@ def test_files_and_tests_that_are_named_exist() -> None:
 def test_links_between_files_lead_somewhere() -> None:
     broken = []
     for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
+        targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+        broken += [f"{page.relative_to(ROOT)}: {one}" for one in targets if not (page.parent / one).exists()]
     assert broken == []

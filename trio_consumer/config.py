@@ -143,8 +143,8 @@ class ConsumerConfig:
     def __attrs_post_init__(self) -> None:
         if self.grace > self.revoke_deadline / 2:
             raise ConfigurationError(
-                f"grace={self.grace:g} s is longer than half of revoke_deadline={self.revoke_deadline:g} s: the rest of "
-                "the deadline is for cancelled handlers, hooks and the commit; lower the first or raise the second"
+                f"grace={self.grace:g} s is longer than half of revoke_deadline={self.revoke_deadline:g} s: the rest "
+                "of the deadline is for cancelled handlers, hooks and the commit; lower the first or raise the second"
             )
 
     def check_poll_interval(self, seconds: float) -> None:

@@ -8,12 +8,12 @@ raises ``Exception`` or ``ExceptionGroup``             no               failed
 lets a ``Cancelled`` of its own leak                   no               failed
 raises ``Cancelled``, alone or in a group              yes              cancelled; what else is in the group is logged
 raises ``Exception`` or ``ExceptionGroup``             yes              cancelled; the exception is logged
-raises ``KeyboardInterrupt``, ``SystemExit`` or        no or yes        cancelled, and ``run`` ends with that exception,
-another ``BaseException``, alone or in a group                          bare
+raises another ``BaseException``, alone or in a group  no or yes        cancelled, and ``run`` ends with it, bare
 =====================================================  ===============  ==========================================
 
-Cancelled is neither success nor failure: the record stays incomplete and runs again in the next tenure. It does not
-matter who cancelled, we (revoke, loss, halt) or a scope around ``run``.
+The last row is that of ``KeyboardInterrupt``, ``SystemExit`` and the like. Cancelled is neither success nor failure:
+the record stays incomplete and runs again in the next tenure. It does not matter who cancelled, we (revoke, loss, halt)
+or a scope around ``run``.
 """
 
 from __future__ import annotations

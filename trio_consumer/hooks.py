@@ -71,6 +71,8 @@ class Hooks:
                 if self._start is not None:
                     await self._start(tenure.partition)
                 tenure.started = True
+        except trio.Cancelled:
+            raise
         except BaseException as error:
             self._report("tenure_start", error)
         finally:
@@ -91,6 +93,8 @@ class Hooks:
             await self._left([tenure])
             if started and self._end is not None:
                 await self._end(tenure.partition)
+        except trio.Cancelled:
+            raise
         except BaseException as error:
             self._report("tenure_end", error)
         finally:

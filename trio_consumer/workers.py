@@ -182,9 +182,9 @@ class Workers:
             worker.record = record
             try:
                 await handler(record)
-            except BaseException as error:  # every kind of exit has its outcome: exits.py
+            except BaseException as error:  # noqa: ASYNC103  every kind of exit has its outcome: exits.py
                 broken_off = self._broke_off(worker, lane, resolved, record, error)
-                break
+                break  # noqa: ASYNC104  Cancelled is raised again below
             complete(record.offset)
             resolved += 1
             if not tenure.dirty:  # the run may last: what it has done so far can be committed

@@ -10,6 +10,7 @@ EMBEDDED = frozenset(
     {
         Differs.TAKES_ANY_METADATA,
         Differs.REFUSES_COMMITS_OF_EAGER_REBALANCE,
+        Differs.FENCES_NO_STATIC_MEMBER,
         Differs.HAS_NO_TRANSACTIONS,
     }
 )

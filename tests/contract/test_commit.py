@@ -151,7 +151,9 @@ async def test_a_later_tenure_is_not_reached_by_an_earlier_commit(backend: Backe
         assert (await group.committed([moved]))[moved] == 9
 
 
-async def test_a_revoked_partition_is_not_committed_after_its_release(backend: Backend, protocol: GroupProtocol) -> None:
+async def test_a_revoked_partition_is_not_committed_after_its_release(
+    backend: Backend, protocol: GroupProtocol
+) -> None:
     with trio.fail_after(SECONDS_MAX):
         group, first, _ = await start(backend, protocol)
         codes: list[str] = []

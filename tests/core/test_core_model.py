@@ -28,6 +28,7 @@ from trio_consumer.record import Partition, Record
 PARTITIONS = (P0, P1)
 WORKERS = 4
 KEYS = (b"a", b"b", b"bad", None)
+KEY = st.sampled_from(KEYS)
 PAUSE = 1.0  # the fixed backoff of `new_core`
 
 
@@ -152,7 +153,9 @@ class CoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held(TenureState.CLOSING))
     @rule(data=st.data(), answer=st.sampled_from(["done", "lost reply", "refused"]))
     def give_back(self, data: st.DataObject, answer: str) -> None:
-        tenure = data.draw(st.sampled_from(self.held(TenureState.CLOSING)))
+        self.give_back_one(data.draw(st.sampled_from(self.held(TenureState.CLOSING))), answer)
+
+    def give_back_one(self, tenure: Tenure, answer: str) -> None:
         plan = self.core.commits.snapshot([tenure])
         if plan is not None:
             self.answer(plan, answer)
@@ -167,6 +170,27 @@ class CoreMachine(RuleBasedStateMachine):
         self.core.end(tenure, lost=True)
         self.ahead = [partition for partition in self.ahead if partition != tenure.partition]
         assert all(run.cancels for run in tenure.runs if isinstance(run, FakeRun))
+
+    @rule(data=st.data(), partition=st.sampled_from(PARTITIONS), lost=st.booleans(), keys=st.lists(KEY, min_size=2))
+    def go_and_come_back(self, data: st.DataObject, partition: Partition, lost: bool, keys: list[bytes | None]) -> None:
+        """The short way to a new tenure with the runs of the old one still in progress, and its records fetched again."""
+        tenure = self.core.tenures.get(partition)
+        if tenure is None:
+            self.assign(partition)
+        elif not self.user_paused:
+            self.fetch(data, [(0, key) for key in keys], 0)
+            self.start(WORKERS)
+            if len(self.busy()) > 1:
+                self.succeed(data, 1)
+            self.ahead = [other for other in self.ahead if other != partition]
+            if lost:
+                self.core.end(tenure, lost=True)
+            else:
+                self.core.close([partition])
+                self.give_back_one(tenure, "done")
+            self.assign(partition)
+            self.fetch(data, [(0, key) for key in keys], 0)
+            self.start(1)
 
     # What the client does
 

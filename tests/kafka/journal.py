@@ -1,12 +1,12 @@
 """What the handlers of several members did with the records of a topic, and what that means for the promise.
 
-A journal is one list of entries in the order in which they happened, whoever wrote them. Where records are, and in which
-order each lane has them, is told by the producer; nothing that a consumer says is believed.
+A journal is one list of entries in the order in which they happened, whoever wrote them. Where records are, and in
+which order each lane has them, is told by the producer; nothing that a consumer says is believed.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -36,23 +36,30 @@ class Entry:
         return cls(what, member, (Partition(topic, int(number)), int(offset)))
 
 
-@attrs.define
 class Journal:
-    """See the module."""
+    """See the module. Asking for sets costs nothing, so that tests can wait for what they say."""
 
-    entries: list[Entry] = attrs.field(factory=list)
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.entries: list[Entry] = []
+        self._sets: defaultdict[tuple[str, str | None], set[At]] = defaultdict(set)
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._sets[entry.what, None].add(entry.at)
+        self._sets[entry.what, entry.member].add(entry.at)
 
     def note(self, what: str, member: str, at: At) -> None:
-        self.entries.append(Entry(what, member, at))
+        self.add(Entry(what, member, at))
 
     def begun(self, member: str | None = None) -> set[At]:
-        return self._all(BEGUN, member)
+        """Records that a handler of this member, or of any, has begun."""
+        return self._sets[BEGUN, member]
 
     def done(self, member: str | None = None) -> set[At]:
-        return self._all(DONE, member)
-
-    def _all(self, what: str, member: str | None) -> set[At]:
-        return {entry.at for entry in self.entries if entry.what == what and member in (None, entry.member)}
+        """Records that a handler of this member, or of any, has finished."""
+        return self._sets[DONE, member]
 
     def repeats(self) -> Counter[At]:
         """How often each record was handled in vain."""
@@ -112,7 +119,3 @@ def check(journal: Journal, lanes: Mapping[At, object], *, repeats_max: int = 0)
     assert journal.violations(lanes) == []
     repeats = journal.repeats()
     assert repeats.total() <= repeats_max, f"repeated: {list(repeats)[:10]}"
-
-
-def partitions_of(lanes: Iterable[At]) -> list[Partition]:
-    return sorted({partition for partition, _ in lanes})

@@ -73,7 +73,10 @@ class Handler:
         self.peak = max(self.peak, len(self.running))
         what = LEFT
         try:
-            await (trio.lowlevel.checkpoint() if self.work is None else self.work(record))
+            if self.work is None:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self.work(record)
             what = DONE
         finally:
             self.running.discard(at)
@@ -128,14 +131,14 @@ async def running(
 async def until(condition: Callable[[], object], seconds: float = TEST_SECONDS_MAX) -> None:
     """Wait for something that this process can see."""
     with trio.fail_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  no event tells
             await trio.sleep(0.01)
 
 
 async def until_asked(condition: Callable[[], object], seconds: float = TEST_SECONDS_MAX) -> None:
     """Wait for something that only the broker knows: the condition blocks, and runs in a thread."""
     with trio.fail_after(seconds):
-        while not await trio.to_thread.run_sync(condition):
+        while not await trio.to_thread.run_sync(condition):  # noqa: ASYNC110  no event tells
             await trio.sleep(0.05)
 
 
@@ -179,9 +182,8 @@ async def until_members(settings: Mapping[str, Any], count: int) -> None:
 async def until_caught_up(settings: Mapping[str, Any], partitions: Iterable[Partition]) -> None:
     """Wait until the broker holds each log end as the committed offset."""
     ends = await broker_ends(settings, partitions)
-    with trio.fail_after(TEST_SECONDS_MAX):
-        while {at: one.offset for at, one in (await broker_committed(settings, ends)).items()} != ends:
-            await trio.sleep(0.1)
+    address, group = settings["bootstrap.servers"], settings["group.id"]
+    await until_asked(lambda: {at: one.offset for at, one in committed(address, group, ends).items()} == ends)
 
 
 async def check_committed(settings: Mapping[str, Any], partitions: Iterable[Partition]) -> None:

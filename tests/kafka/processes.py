@@ -25,11 +25,23 @@ class SharedJournal:
         self.path = directory / "journal"
         self.gate = directory / "gate"
         self.path.touch()
+        self._file = self.path.open()
+        self._begun = ""
+        self._journal = Journal()
 
-    def read(self) -> Journal:
-        # A line that is being written has no end yet.
-        text, _, _ = self.path.read_text().rpartition("\n")
-        return Journal([Entry.parse(line) for line in text.splitlines()])
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def now(self) -> Journal:
+        """What has been written; the same object each time."""
+        *lines, self._begun = (self._begun + self._file.read()).split("\n")
+        for line in lines:
+            self._journal.add(Entry.parse(line))
+        return self._journal
 
     def died(self, member: str) -> None:
         with self.path.open("a") as file:

@@ -122,7 +122,7 @@ class Stage:
         self.ended = trio.Event()
         self._error: BaseException | None = None
 
-    async def run(
+    async def run(  # noqa: ASYNC128  the consumer's run() tells
         self,
         handler: Callable[[Record], Awaitable[object]],
         *,

@@ -84,12 +84,10 @@ async def test_the_total(autojump_clock: MockClock) -> None:
             gates.open(*handler.running)
             await trio.sleep(0.1)
         assert not [call for call in client.calls if call[0] == "resume"]
-        while queued(stage) > 0.6 * peak:
+        while not [call for call in client.calls if call[0] == "resume"]:
+            assert queued(stage) > 0.6 * peak
             gates.open(*handler.running)
             await trio.sleep(0.1)
-            assert queued(stage) <= 400
-        await trio.sleep(1)
-        assert [call for call in client.calls if call[0] == "resume"]
         await stage.cancel()
 
 

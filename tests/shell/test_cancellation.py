@@ -123,7 +123,7 @@ async def test_a_handler_that_turns_its_cancellation_into_an_error(
         try:
             await trio.sleep_forever()
         except trio.Cancelled:
-            raise ValueError("while being cancelled") from None
+            raise ValueError("while being cancelled") from None  # noqa: ASYNC104
 
     handler = Handler(work)
     client.produce(A, b"a", b"a", b"b", b"c")

@@ -22,12 +22,12 @@ class Custom(BaseException):
 
 async def leaked() -> BaseException:
     """A ``Cancelled`` of a scope that has ended."""
-    with trio.CancelScope() as scope:
+    with trio.CancelScope() as scope:  # noqa: ASYNC912
         scope.cancel()
         try:
             await trio.lowlevel.checkpoint()
-        except trio.Cancelled as error:
-            return error
+        except trio.Cancelled as error:  # noqa: ASYNC103
+            return error  # noqa: ASYNC104
     raise AssertionError
 
 
@@ -170,7 +170,7 @@ async def test_ends_run(
 async def swallow(record: Record) -> None:
     try:
         await trio.sleep_forever()
-    except trio.Cancelled:
+    except trio.Cancelled:  # noqa: ASYNC103
         pass
 
 

@@ -76,7 +76,7 @@ def generator(record: Record) -> Any:
     yield record
 
 
-async def async_generator(record: Record) -> Any:
+async def async_generator(record: Record) -> Any:  # noqa: ASYNC900
     yield record
 
 

@@ -171,7 +171,7 @@ def run(
     """Consume topics with a handler of yours, until a signal or a failure ends it.
 
     The handler is imported from the current directory or the installed packages. A group that has committed nothing yet
-    begins at the log's end; -X auto.offset.reset=earliest begins at its start.
+    begins at the log's start; -X auto.offset.reset=latest begins at its end.
     """
     logs.to_stderr(log_level)
     options: dict[str, Any] = {

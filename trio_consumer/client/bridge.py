@@ -138,7 +138,7 @@ class Bridge:
 
 
 def split(batch: Records, count: int) -> tuple[Records, Records]:
-    """The first so many records with the log ends, and the rest with the positions, which only the whole batch tells."""
+    """The first so many records with the log ends, and the rest with positions that only the whole batch tells."""
     head = batch.records[:count]
     positions = {Partition(record.topic, record.partition): record.offset + 1 for record in head}
     return Records(head, positions, batch.ends), Records(batch.records[count:], batch.positions, {})

@@ -1,8 +1,9 @@
 """What the broker holds for newly assigned partitions, read inside the assign callback.
 
 The client reads past the end of metadata that other clients wrote without a trailing NUL: it can bring stray bytes, or
-fail to decode. One such partition makes the call fail for all, so then each is asked for alone. What can't be read is
-said so; the client then starts where its own reading of the committed offset tells it.
+fail to decode, which shows when the metadata is looked at. A call that fails for one partition fails for all, so then
+each is asked for alone. What can't be read is said so; the client then starts where its own reading of the committed
+offset tells it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def read(consumer: Consumer, partitions: Sequence[Partition]) -> dict[Partition,
     """Offset and metadata of each partition, or why it could not be read."""
     try:
         found = consumer.committed(_asked(partitions), timeout=COMMITTED_SECONDS)
-    except (KafkaException, UnicodeDecodeError) as error:
+    except KafkaException as error:
         if len(partitions) == 1:
             return {partitions[0]: Committed(error=_reason(error))}
         return _one_by_one(consumer, partitions)
@@ -42,7 +43,7 @@ def _one_by_one(consumer: Consumer, partitions: Sequence[Partition]) -> dict[Par
             continue
         try:
             found[partition] = _committed(consumer.committed(_asked([partition]), timeout=left)[0])
-        except (KafkaException, UnicodeDecodeError) as error:
+        except KafkaException as error:
             found[partition] = Committed(error=_reason(error))
     return found
 
@@ -56,10 +57,11 @@ def _committed(found: TopicPartition) -> Committed:
         return Committed(error=found.error.str() or str(found.error.name()))
     if found.offset < 0:
         return Committed()
-    return Committed(found.offset, found.metadata or "")
+    try:
+        return Committed(found.offset, found.metadata or "")
+    except UnicodeDecodeError:
+        return Committed(found.offset, error="its metadata is not text; another client wrote it")
 
 
-def _reason(error: KafkaException | UnicodeDecodeError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "its metadata is not text; another client wrote it"
+def _reason(error: KafkaException) -> str:
     return str(error.args[0].str()) if error.args else str(error)

@@ -25,12 +25,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ..errors import ClientError, ConfigurationError, InternalError
 from ..record import Partition
 from . import callbacks, committed, fetching
-from .bridge import Bridge
+from .bridge import Answer, Bridge
 from .port import Assigned, Failed, Lost, Records, Revoked
 from .requests import Close, CommitOffsets, CommitsInFlight, Fetch, Pause, Release, Request, Resume, Seek, refusal
 from .settings import max_poll_interval_seconds, without_secrets
 from .startup import GivenUp, Startup
-from .translation import not_assigned, translate
+from .translation import DEAD, not_assigned, translate
 
 log = logging.getLogger("trio_consumer.client")
 
@@ -67,7 +67,7 @@ class Owner:
         self._startup_seconds = startup_seconds
         self._startup: Startup | None = None
         self._user_error_cb = settings.get("error_cb")
-        self._commits = CommitsInFlight(bridge)
+        self._commits = CommitsInFlight(self._reply)
         self._reading = fetching.Reading()
         self._consumer: Consumer = None  # type: ignore[assignment]  # set first thing by run
         self._tenures: dict[Partition, int] = {}
@@ -78,8 +78,10 @@ class Owner:
         self._batch_max = 0
         self._flowing = False
         self._subscribed = False
+        self._revoking = False
         self._closing = False
-        self._fatal = False
+        self._dead: ClientError | None = None
+        self._await_reason: list[Answer] = []
         self._idle_due = 0.0
 
     def ask(self, request: Request) -> None:
@@ -140,22 +142,28 @@ class Owner:
         try:
             if self._wanted:
                 request = self._requests.get_nowait()
-            elif self._commits:
+            elif self._commits or self._await_reason:
                 request = self._requests.get(timeout=BUSY_POLL_SECONDS)
             else:
                 request = self._requests.get()
             while True:
-                self._carry_out(request)
+                self._carry_out(request, wait=not self._wanted and self._hands_full)
                 request = self._requests.get_nowait()
         except queue.Empty:
-            if not self._wanted and self._commits and not self._closing:
+            if not self._wanted and not self._closing:
                 self._hold_one()
 
-    def _carry_out(self, request: Request, *, revoking: bool = False) -> None:
+    def _carry_out(self, request: Request, *, wait: bool) -> None:
+        """Carry out one request.
+
+        Args:
+            request: It.
+            wait: True where nothing is polled, so that no answer to an asynchronous commit would come.
+        """
         if isinstance(request, Fetch):
             self._wanted = self._batch_max = request.records_max
         elif isinstance(request, CommitOffsets):
-            self._answer(request, "commit", lambda: self._commit(request, wait=revoking))
+            self._answer(request, "commit", lambda: self._commit(request, wait=wait))
         elif isinstance(request, Pause):
             self._answer(request, "pause", lambda: self._pause(request.partitions))
         elif isinstance(request, Resume):
@@ -170,10 +178,19 @@ class Owner:
         try:
             answered = carry_out()
         except Exception as error:
-            self._bridge.answer(request.answer, refusal(error, what))
+            self._reply(request.answer, refusal(error, what))
         else:
             if answered is not False:
-                self._bridge.answer(request.answer, None)
+                self._reply(request.answer, None)
+
+    def _reply(self, answer: Answer, error: ClientError | None) -> None:
+        if error is not None and error.code == DEAD:
+            # Requests to a dead client are not told why it died; that comes by a poll.
+            if self._dead is None and not self._revoking:
+                self._await_reason.append(answer)
+                return
+            error = self._dead or error
+        self._bridge.answer(answer, error)
 
     def _commit(self, request: CommitOffsets, *, wait: bool) -> bool:
         """False: the answer comes by another way."""
@@ -281,11 +298,15 @@ class Owner:
 
         It keeps a second batch in hand at most, and takes its time with it: an answer needs a few milliseconds.
         """
-        if not self._subscribed or len(self._held) >= self._batch_max:
+        if not self._subscribed or self._hands_full:
             return
         message = self._consumer.poll(0)
         if message is not None:
             self._held.extend(self._without_errors([message]))
+
+    @property
+    def _hands_full(self) -> bool:
+        return len(self._held) >= self._batch_max
 
     def _without_errors(self, messages: list[Message]) -> list[Message]:
         """Report the errors among them, and leave them out."""
@@ -338,17 +359,28 @@ class Owner:
         until = time.monotonic() + self._revoke_seconds
         self._forget_in_hand(partitions)
         self._bridge.emit(event)
+        self._revoking = True
+        try:
+            released = self._serve_until_released(event, until)
+        finally:
+            self._revoking = False
+        if released:
+            self._forget(partitions)
+        else:
+            log.warning("%d revoked partitions were not released in time and count as lost", len(partitions))
+            self._lose(partitions)
+
+    def _serve_until_released(self, event: Revoked, until: float) -> bool:
+        """False if the deadline came first."""
         while not self._closing:
             try:
                 request = self._requests.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                log.warning("%d revoked partitions were not released in time and count as lost", len(partitions))
-                self._lose(partitions)
-                return
+                return False
             if isinstance(request, Release) and request.revoked is event:
-                break
-            self._carry_out(request, revoking=True)
-        self._forget(partitions)
+                return True
+            self._carry_out(request, wait=True)
+        return True
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
         self._lose(_partitions(lost))
@@ -363,12 +395,16 @@ class Owner:
         if self._startup is not None:
             self._startup.note(translated)
             return
-        if translated.fatal or error.code() == KafkaError._MAX_POLL_EXCEEDED:
+        is_dead = error.fatal() or error.code() == KafkaError._FATAL
+        if is_dead or error.code() == KafkaError._MAX_POLL_EXCEEDED:
             self._lose(tuple(self._tenures))
-        if translated.fatal:
-            if self._fatal:
-                return  # librdkafka says it by the callback and by poll()
-            self._fatal = True
+        if is_dead:
+            if self._dead is not None:
+                return  # librdkafka says it more than once
+            self._dead = translated
+            for answer in self._await_reason:
+                self._bridge.answer(answer, translated)
+            self._await_reason.clear()
         self._bridge.emit(Failed(translated))
 
     def _callback_failed(self, failure: Exception) -> None:

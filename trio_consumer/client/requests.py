@@ -9,7 +9,7 @@ gets its answer after the revoke.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from ..errors import ClientError
 from ..record import Partition
-from .bridge import Answer, Bridge
+from .bridge import Answer
 from .port import Commit, Revoked
 from .translation import translate
 
@@ -75,10 +75,14 @@ _Key: TypeAlias = frozenset[tuple[str, int, int, str]]
 
 
 class CommitsInFlight:
-    """Sends commits, and finds the request to each answer."""
+    """Sends commits, and finds the request to each answer.
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
+    Args:
+        reply: Takes each answer, and the error or ``None``.
+    """
+
+    def __init__(self, reply: Callable[[Answer, ClientError | None], None]) -> None:
+        self._reply = reply
         self._unanswered: deque[tuple[_Key, Answer]] = deque()
 
     def __bool__(self) -> bool:
@@ -101,7 +105,7 @@ class CommitsInFlight:
             KafkaException: It failed.
         """
         answered = consumer.commit(offsets=_topic_partitions(request.offsets), asynchronous=False)
-        self._bridge.answer(request.answer, _failure(None, answered or ()))
+        self._reply(request.answer, _failure(None, answered or ()))
 
     def answered(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         """The client's callback for asynchronous commits."""
@@ -109,12 +113,12 @@ class CommitsInFlight:
         for index, (wanted, answer) in enumerate(self._unanswered):
             if wanted == key:
                 del self._unanswered[index]
-                self._bridge.answer(answer, _failure(error, partitions))
+                self._reply(answer, _failure(error, partitions))
                 return
         # An error without partitions belongs to a commit all the same; success that we can't place tells nothing.
         if self._unanswered and error is not None:
             _, answer = self._unanswered.popleft()
-            self._bridge.answer(answer, _failure(error, partitions))
+            self._reply(answer, _failure(error, partitions))
 
 
 def _topic_partitions(offsets: Mapping[Partition, Commit]) -> list[TopicPartition]:

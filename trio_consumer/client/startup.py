@@ -22,7 +22,7 @@ STARTUP_SECONDS = 10.0
 """How long brokers get to answer."""
 STEP_SECONDS = 0.25
 """How long one request for metadata waits."""
-TOPIC_SECONDS = 2.0
+TOPIC_SECONDS = 1.0
 """How long a topic gets to appear: brokers learn of a new one at different moments."""
 TOPIC_STEP_SECONDS = 0.1
 

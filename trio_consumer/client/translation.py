@@ -12,6 +12,11 @@ from confluent_kafka import KafkaError, KafkaException
 from ..errors import AuthenticationFailed, AuthorizationFailed, ClientError, Fenced, UnknownTopic
 from ..record import Partition
 
+
+def code_of(error: KafkaError) -> str:
+    return str(error.name())
+
+
 NOT_ASSIGNED = "_NOT_ASSIGNED"
 """Our own code: a request for a partition that is not ours, refused before anything was sent."""
 CLOSED = "_DESTROY"
@@ -36,7 +41,28 @@ CLASSES: Mapping[str, type[ClientError]] = {
 }
 """By Kafka's or librdkafka's name of the error; any other is a plain `ClientError`."""
 
+DEAD = "_FATAL"
+"""librdkafka's code for: this client can't go on. The error says so by this code only; its ``fatal()`` is false."""
+
+BEHIND_DEAD = tuple(
+    (code_of(error), error.str())
+    for error in map(
+        KafkaError,
+        (
+            KafkaError.FENCED_INSTANCE_ID,
+            KafkaError.UNRELEASED_INSTANCE_ID,
+            KafkaError.FENCED_MEMBER_EPOCH,
+            KafkaError.GROUP_AUTHORIZATION_FAILED,
+            KafkaError.UNSUPPORTED_ASSIGNOR,
+            KafkaError.GROUP_MAX_SIZE_REACHED,
+            KafkaError.INVALID_REQUEST,
+        ),
+    )
+)
+"""Errors that make a client dead, and librdkafka's text for each: the reason is only told in the text."""
+
 FATAL: Mapping[str, str] = {
+    DEAD: "librdkafka's word",
     "_AUTO_OFFSET_RESET": "auto.offset.reset=error, and the partition is silent from then on",
     "TOPIC_AUTHORIZATION_FAILED": "nothing of the topic can be read",
     "GROUP_AUTHORIZATION_FAILED": "the group can't be joined",
@@ -54,10 +80,6 @@ REMEDIES: Mapping[type[ClientError], str] = {
 }
 
 
-def code_of(error: KafkaError) -> str:
-    return str(error.name())
-
-
 def translate(error: KafkaError | KafkaException, context: str = "", *, fatal: bool | None = None) -> ClientError:
     """Our exception for one of theirs.
 
@@ -72,12 +94,14 @@ def translate(error: KafkaError | KafkaException, context: str = "", *, fatal: b
         if not isinstance(first, KafkaError):
             return ClientError("_FAIL", _text(context, str(error)))
         error = first
-    code = code_of(error)
+    code, reason = code_of(error), error.str()
+    is_fatal = (error.fatal() or code in FATAL) if fatal is None else fatal
+    if code == DEAD:
+        code, reason = next(((name, text) for name, text in BEHIND_DEAD if text in reason), (code, reason))
     kind = CLASSES.get(code, ClientError)
-    text = _text(context, error.str() or code)
+    text = _text(context, reason or code)
     if kind in REMEDIES:
         text = f"{text}; {REMEDIES[kind]}"
-    is_fatal = (error.fatal() or code in FATAL) if fatal is None else fatal
     return kind(code, text, fatal=is_fatal, retriable=error.retriable())
 
 

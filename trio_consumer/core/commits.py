@@ -147,9 +147,8 @@ class Commits:
 
     def plan(self, now: float) -> Plan | None:
         """A snapshot of all that changed, or ``None`` if the broker has it already."""
-        tenures, self._dirty = tuple(self._dirty), {}
         self.resolved = 0
-        plan = self.snapshot(tenures)
+        plan = self.snapshot(tuple(self._dirty))
         if plan is not None:
             self._not_before = now + self._interval
         return plan
