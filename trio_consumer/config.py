@@ -105,8 +105,9 @@ class ConsumerConfig:
             ``max.poll.interval.ms``.
         stop_deadline: Seconds for the last commit on drain, halt and cancellation.
         queued_records_max: Records that wait for a handler, in total.
-        queued_records_max_per_partition: Records that wait for a handler, in one partition (plus one fetched batch).
-        queued_bytes_max: Bytes of keys and values that wait for a handler, in total (plus one fetched batch).
+        queued_records_max_per_partition: Records that wait for a handler, in one partition (plus the batches on
+            their way).
+        queued_bytes_max: Bytes of keys and values that wait for a handler, in total (plus the batches on their way).
         queued_bytes_max_per_partition: The same for one partition.
         offset_map_characters_max: Limit of the offset map in a commit's metadata. Raise it only with the broker's
             ``offset.metadata.max.bytes``; 0 commits plain offsets.

@@ -63,7 +63,9 @@ async def open_consumer(
         ConfigurationError: A setting or option is wrong, or would break the promise.
         BrokerUnreachable: No broker answered.
         AuthenticationFailed: The broker refused our credentials.
+        AuthorizationFailed: A topic may not be read.
         UnknownTopic: A topic does not exist.
+        CallbackFailed: A callback in the settings raised.
     """
     config = gather(options)
     names = _checked_topics(topics)

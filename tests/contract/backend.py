@@ -40,8 +40,11 @@ class Differs(enum.Enum):
 class Backend(Protocol):
     """One implementation, with brokers behind it."""
 
-    name: str
-    differs: frozenset[Differs]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def differs(self) -> frozenset[Differs]: ...
 
     def connect(
         self, group: str, topics: Sequence[str], protocol: GroupProtocol, more: Mapping[str, Any]

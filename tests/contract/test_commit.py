@@ -132,7 +132,7 @@ async def test_what_is_not_assigned_is_not_committed(backend: Backend) -> None:
 async def test_a_later_tenure_is_not_reached_by_an_earlier_commit(backend: Backend, protocol: GroupProtocol) -> None:
     """A partition went and came back. Until its new assignment has been read, nothing can be committed for it."""
     with trio.fail_after(SECONDS_MAX):
-        group, first, second = await start(backend, protocol)
+        group, _, _ = await start(backend, protocol)
         async with group.member() as a:
             await a.read_until(lambda: len(a.owned) == 2)
             async with group.member() as b, trio.open_nursery() as nursery:
@@ -155,7 +155,7 @@ async def test_a_revoked_partition_is_not_committed_after_its_release(
     backend: Backend, protocol: GroupProtocol
 ) -> None:
     with trio.fail_after(SECONDS_MAX):
-        group, first, _ = await start(backend, protocol)
+        group, _, _ = await start(backend, protocol)
         codes: list[str] = []
         async with group.member() as a:
 

@@ -46,7 +46,7 @@ async def test_a_static_member_is_fenced_by_a_newcomer(backend: Backend, protoco
             check_fenced(a)
             assert not a.owned
             assert not a.has(Revoked)
-            assert [type(event) for event in a.events[-2:]][0] is Lost
+            assert isinstance(a.events[-2], Lost)
             with pytest.raises(ClientError) as caught:
                 await a.client.commit({partitions[0]: Commit(1)})
             assert caught.value.code == "_NOT_ASSIGNED"

@@ -114,7 +114,7 @@ async def test_nothing_happens_until_the_release(backend: Backend, protocol: Gro
 async def test_a_commit_that_is_overtaken_by_a_revoke_is_answered(backend: Backend, protocol: GroupProtocol) -> None:
     """It may be answered before, during or after the revoke, but not never."""
     with trio.fail_after(SECONDS_MAX):
-        group, partitions = await start(backend, protocol)
+        group, _ = await start(backend, protocol)
         answered = 0
         async with group.member() as a, group.member() as b:
             async with reading(a):

@@ -25,6 +25,6 @@ async def test_an_unknown_topic(backend: Backend, protocol: GroupProtocol) -> No
 
 async def test_a_refused_setting(backend: Backend) -> None:
     topic = await backend.new_topic(1)
-    with pytest.raises(ConfigurationError, match="enable.auto.commit"):
+    with pytest.raises(ConfigurationError, match=r"enable\.auto\.commit"):
         async with Group(backend, GroupProtocol.RANGE, [topic]).member(enable_auto_commit=True):
             pytest.fail("a client that commits by itself was opened")

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from ..errors import CallbackFailed, ConfigurationError, HandlerFailed, TrioConsumerError
+from ..errors import CallbackFailed, ConfigurationError, HandlerFailed, InternalError, TrioConsumerError
 
 
 class Exit(enum.IntEnum):
@@ -49,7 +49,7 @@ def failed(error: BaseException) -> int:
         # Whoever read our output has seen enough; the interpreter flushes once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
-    if not isinstance(error, TrioConsumerError):
+    if not isinstance(error, TrioConsumerError) or isinstance(error, InternalError):
         traceback.print_exception(error)
         return Exit.BUG
     if isinstance(error, (HandlerFailed, ConfigurationError, CallbackFailed)) and error.__cause__ is not None:
