@@ -248,6 +248,8 @@ class Consumer:
         """Something of the user's failed: stop in order, then raise it."""
         if self._cause is None:
             self._cause = error
+        elif error is not self._cause:
+            log.error("while stopping for another error", exc_info=error)
         self._ask_to_stop()
         if self._workers is not None:
             self._workers.left.send()

@@ -178,7 +178,7 @@ class Poller:
         for tenure in tenures:
             for run in tuple(tenure.runs):
                 run.cancel()
-        with trio.move_on_at(begun + max(self._config.grace, HANDLERS_SHARE * self._config.revoke_deadline)):
+        with trio.move_on_at(begun + HANDLERS_SHARE * self._config.revoke_deadline):
             await left(tenures)
         stuck = [tenure for tenure in tenures if tenure.runs]
         if stuck:

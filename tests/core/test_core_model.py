@@ -502,7 +502,8 @@ class CoreMachine(RuleBasedStateMachine):
             stuck = {self.lane_of(tenure.partition, at) for at in hopeless}
             assert all(self.lane_of(tenure.partition, at) in stuck for at in left)
             if not left and tenure.ledger.position is not None:
-                assert side.broker == Committed(side.fetch_at, "")
+                assert side.broker.offset == side.fetch_at
+                assert side.broker.metadata == "" or side.fetch_at < side.end
                 assert set(life.delivered) <= side.done
         if not any(life.halted for life in self.lives.values()) and not self.never_ends():
             assert core.queued() == 0

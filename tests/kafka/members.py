@@ -198,8 +198,7 @@ async def check_committed(settings: Mapping[str, Any], partitions: Iterable[Part
 def caught_up(*consumers: Consumer) -> bool:
     """True when these members say that everything in their partitions is committed."""
     of_all: list[PartitionStatistics] = [one for c in consumers for one in c.statistics().partitions.values()]
-    # A partition that came with nothing new in it has no position yet.
-    return bool(of_all) and all(one.lag == 0 and one.position in (None, one.committed) for one in of_all)
+    return bool(of_all) and all(one.lag == 0 and one.committed == one.position for one in of_all)
 
 
 def check_statistics(consumer: Consumer, held: Mapping[Partition, Committed], ends: Mapping[Partition, int]) -> None:
@@ -211,5 +210,5 @@ def check_statistics(consumer: Consumer, held: Mapping[Partition, Committed], en
     assert {partition: one.end for partition, one in told.partitions.items()} == dict(ends)
     for one in told.partitions.values():
         assert (one.lag, one.incomplete, one.queued, one.in_flight, one.gaps, one.blocking) == (0, 0, 0, 0, 0, None)
-        assert one.position in (None, one.end)  # none yet where the tenure has fetched nothing
+        assert one.position == one.committable == one.end
     assert (told.queued, told.queued_bytes, told.parked, told.in_flight) == (0, 0, 0, 0)

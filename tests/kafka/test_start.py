@@ -72,8 +72,7 @@ async def test_latest_applies_to_the_first_start_only(kafka: KafkaBroker, protoc
         old = set(work.lanes)
         handler = Handler(Journal())
         async with running(settings, work.topic, handler) as consumer:
-            while len(await consumer.wait_assigned()) < 2:
-                await trio.sleep(0.01)
+            await until(lambda: len(consumer.statistics().partitions) == 2)
             while not handler.done:  # not before it has found the end of the log
                 await work.produce(keyed(1), partition=busy)
             await until(lambda: caught_up(consumer))

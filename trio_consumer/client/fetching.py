@@ -71,15 +71,19 @@ class Reading:
 
     Until a partition's first record the client knows the log end of an earlier tenure, which may be far too low. So the
     end comes with that record at the latest: the fetch response that brought the record brought the end too.
+
+    Until a partition's first record the client has no position either, only the word that it has come to the end.
     """
 
     _positions: dict[Partition, int] = attrs.field(factory=dict)
     _ends: dict[Partition, int] = attrs.field(factory=dict)
     _ends_due: float = 0.0
     _begun: set[Partition] = attrs.field(factory=set)
+    _reached: dict[Partition, int] = attrs.field(factory=dict)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         for partition in partitions:
+            self._reached.pop(partition, None)
             self._positions.pop(partition, None)
             self._ends.pop(partition, None)
             self._begun.discard(partition)
@@ -88,14 +92,22 @@ class Reading:
         """These were said already."""
         self._positions.update(positions)
 
-    def moved(self, consumer: Consumer, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Positions that have changed. To be called with nothing in hand."""
-        moved = {}
-        for found in _positions_of(consumer, partitions):
+    def reached(self, partition: Partition, offset: int) -> None:
+        """The client has come to the end of this partition. What it handed out before may still be in hand."""
+        self._reached[partition] = offset
+
+    def moved(self, consumer: Consumer, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Positions that have changed, of these partitions and of all that came to their end.
+
+        To be called with nothing in hand.
+        """
+        positions, self._reached = self._reached, {}
+        for found in _positions_of(consumer, {*partitions, *positions}):
             partition = Partition(found.topic, found.partition)
             # Unknown until the first record, and again after a seek.
-            if not found.error and found.offset >= 0 and found.offset != self._positions.get(partition):
-                moved[partition] = found.offset
+            if not found.error and found.offset > positions.get(partition, -1):
+                positions[partition] = found.offset
+        moved = {one: offset for one, offset in positions.items() if offset != self._positions.get(one)}
         self._positions.update(moved)
         return moved
 

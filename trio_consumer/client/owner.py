@@ -64,8 +64,7 @@ class Owner:
         self._bridge = bridge
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._revoke_seconds = REVOKE_SHARE * max_poll_interval_seconds(settings)
-        self._startup_seconds = startup_seconds
-        self._startup: Startup | None = None
+        self._startup: Startup | None = Startup(settings, self._topics, startup_seconds, lambda: self._closing)
         self._user_error_cb = settings.get("error_cb")
         self._commits = CommitsInFlight(self._reply)
         self._reading = fetching.Reading()
@@ -116,14 +115,13 @@ class Owner:
         settings = callbacks.install(self._settings, self._callback_failed)
         settings["error_cb"] = self._on_error
         settings["on_commit"] = self._guarded(self._commits.answered)
-        self._startup = Startup(self._settings, self._topics, self._startup_seconds, lambda: self._closing)
         try:
             self._consumer = Consumer(settings)
         except Exception as error:  # a KafkaException, or a TypeError for a value of the wrong kind
             text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             refused = f"the Kafka client refuses its settings: {without_secrets(text, self._settings)}"
             raise ConfigurationError(refused) from None
-        self._startup.check(self._consumer)
+        startup.check(self._consumer)
         self._startup = None
 
     def _close(self) -> None:
@@ -263,12 +261,13 @@ class Owner:
         if any(map(_error_of, messages)):
             messages = self._without_errors(messages)
         records, positions = fetching.build(messages, self._tenures)
-        if not records:
-            return
         moved = self._reading.moved(self._consumer, positions)
         for partition, position in moved.items():
-            positions[partition] = max(positions[partition], position)
-        self._send(records, positions)
+            positions[partition] = max(positions.get(partition, 0), position)
+        if records:
+            self._send(records, positions)
+        elif positions:
+            self._bridge.emit(Records([], positions, self._reading.ends(self._consumer, self._tenures, positions)))
 
     def _deliver_held(self) -> None:
         messages, self._held = self._held[: self._wanted], self._held[self._wanted :]
@@ -309,13 +308,17 @@ class Owner:
         return len(self._held) >= self._batch_max
 
     def _without_errors(self, messages: list[Message]) -> list[Message]:
-        """Report the errors among them, and leave them out."""
+        """Report the errors among them, note ends of partitions, and leave both out."""
         kept = []
         for message in messages:
             error = message.error()
             if error is None:
                 kept.append(message)
-            elif error.code() != KafkaError._PARTITION_EOF:
+            elif error.code() == KafkaError._PARTITION_EOF:
+                partition = Partition(*fetching.partition_of(message))  # type: ignore[arg-type]  # it has both
+                if partition in self._tenures:
+                    self._reading.reached(partition, message.offset() or 0)
+            else:
                 where = "" if message.topic() is None else f"{message.topic()}[{message.partition()}]"
                 self._client_failed(error, where)
         return kept

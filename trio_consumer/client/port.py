@@ -32,7 +32,8 @@ class Committed:
     Args:
         offset: Where a restart begins; ``None`` if nothing was committed, or it could not be read.
         metadata: The text committed with it.
-        error: Why it could not be read, else ``None``. The client then chooses the start by itself.
+        error: Why it, or only the metadata, could not be read, else ``None``. Without an offset the client chooses the
+            start by itself.
     """
 
     offset: int | None = None

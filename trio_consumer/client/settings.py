@@ -49,6 +49,12 @@ CHANGED_DEFAULTS: Mapping[str, Changed] = {
         "`largest` skips without a word what was produced before the first commit, or while the committed offset fell "
         "out of the log; nothing is lost silently",
     ),
+    "enable.partition.eof": Changed(
+        True,
+        False,
+        "only so does the client tell where it stands in a partition that has no records for it; that place is "
+        "committed, so that `auto.offset.reset` applies to the first start only",
+    ),
     "fetch.queue.backoff.ms": Changed(
         10,
         1000,
