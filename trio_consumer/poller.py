@@ -28,6 +28,8 @@ COMMIT_SHARE = 0.1
 """Part of the revoke's deadline that is kept for the commit."""
 PATIENCE_SECONDS = 0.1
 """How long the poller lets workers catch up with a full enough queue before it fetches on, up to the limits."""
+RELIEF_TICK_SECONDS = 0.005
+"""How often throttled partitions are looked at while their queues get shorter."""
 FULL_TICK_SECONDS = 0.05
 """How often a total that is full is looked at."""
 LOG_AGAIN_SECONDS = 60.0
@@ -78,8 +80,8 @@ class Poller:
         """Pokes when a throttled partition's queue has become short enough to look again."""
         while True:
             await self._workers.relieved.wait()
-            if self._core.full:
-                await trio.sleep(FULL_TICK_SECONDS)
+            # Every run of a throttled partition says so; looking costs a walk over the partitions.
+            await trio.sleep(FULL_TICK_SECONDS if self._core.full else RELIEF_TICK_SECONDS)
             self.poke()
 
     async def run(self) -> None:

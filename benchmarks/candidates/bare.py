@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import trio
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from trio_consumer.client.settings import prepare
 
@@ -42,7 +42,10 @@ def _consume(job: Job, settings: dict[str, Any]) -> Measurement:
             already, first, first_cpu = len(batch), latest, time.process_time()
         for message in batch:
             if error := message.error():
-                return Measurement(value=None, problems=[str(error)])
+                # Our settings ask for the word that a partition has come to its end.
+                if error.code() != KafkaError._PARTITION_EOF:
+                    return Measurement(value=None, problems=[str(error)])
+                handled -= 1
             message.partition(), message.offset(), message.key(), message.value()
         handled += len(batch)
     seconds, cpu = time.perf_counter() - first, time.process_time() - first_cpu

@@ -1,4 +1,4 @@
-"""What the confluent-kafka adapter does beyond the port: its start and end, settings, callbacks, errors of librdkafka."""
+"""What the confluent-kafka adapter does beyond the port: start and end, settings, callbacks, errors of librdkafka."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from tests.support import Cluster, new_topic, produce, unique
 from trio_consumer import (
@@ -20,6 +21,7 @@ from trio_consumer import (
     ClientError,
     ConfigurationError,
     Partition,
+    Record,
     StateError,
 )
 from trio_consumer.client.confluent import ConfluentClient, connect
@@ -40,9 +42,9 @@ def settings(cluster: Cluster, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(cluster: Cluster, partitions: int = 1, records: int = 0, **more: Any) -> AsyncGenerator[
-    tuple[ConfluentClient, Partition], None
-]:
+async def opened(
+    cluster: Cluster, partitions: int = 1, records: int = 0, **more: Any
+) -> AsyncGenerator[tuple[ConfluentClient, Partition], None]:
     """A client of a topic of its own, and the topic's first partition. Settings have two underscores for a dot."""
     topic = new_topic(cluster, partitions)
     if records:
@@ -131,7 +133,7 @@ async def test_a_topic_that_comes_late(embedded: EmbeddedCluster) -> None:
         async with trio.open_nursery() as nursery:
 
             async def create() -> None:
-                while not embedded.requests(Api.METADATA):
+                while not embedded.requests(Api.METADATA):  # noqa: ASYNC110 - the cluster can't notify
                     await trio.sleep(0.01)
                 embedded.create_topic(topic, 1)
 
@@ -144,7 +146,7 @@ async def test_rejected_credentials(cluster: Cluster) -> None:
     """Said at once, not when the deadline has passed: waiting does not mend a password."""
     wrong = {"security__protocol": "sasl_plaintext", "sasl__mechanism": "PLAIN", "sasl__username": "u"}
     with trio.fail_after(SECONDS_MAX):
-        with pytest.raises(AuthenticationFailed, match="check security.protocol") as caught:
+        with pytest.raises(AuthenticationFailed, match=r"check security\.protocol") as caught:
             async with connect(settings(cluster, **wrong, sasl__password="hunter2"), ["t"], startup_deadline=3600):
                 pytest.fail("connected")
     assert "hunter2" not in str(caught.value)
@@ -186,12 +188,13 @@ async def test_what_waits_is_answered_when_the_client_closes(embedded: EmbeddedC
             embedded.delay_answers(Api.OFFSET_COMMIT, 600)
             nursery.start_soon(waiting, "commit", lambda: client.commit({partition: Commit(1)}))
             nursery.start_soon(waiting, "next", lambda: client.next(1))
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await trio.testing.wait_all_tasks_blocked()
         embedded.stop_broker()
     assert codes == {"commit": "_DESTROY", "next": "_DESTROY"}
-    for call in (lambda: client.commit({partition: Commit(1)}), lambda: client.pause([partition])):
-        with pytest.raises(ClientError, match="_DESTROY"):
-            await call()
+    with pytest.raises(ClientError, match="_DESTROY"):
+        await client.commit({partition: Commit(1)})
+    with pytest.raises(ClientError, match="_DESTROY"):
+        await client.pause([partition])
 
 
 async def test_leaving_while_no_broker_answers(embedded: EmbeddedCluster) -> None:
@@ -224,9 +227,6 @@ async def test_a_failed_commit(embedded: EmbeddedCluster, code: str) -> None:
             await client.commit({partition: Commit(3, "secret of ours")})
         assert caught.value.code == code
         assert "secret" not in str(caught.value)
-        with trio.move_on_after(0) as scope:  # whatever the error does to the group
-            await client.next(1)
-        assert scope.cancelled_caught or True
 
 
 async def test_metadata_that_cannot_be_sent(embedded: EmbeddedCluster) -> None:
@@ -239,7 +239,7 @@ async def test_metadata_that_cannot_be_sent(embedded: EmbeddedCluster) -> None:
 
 async def test_an_outage_is_reported_and_survived(embedded: EmbeddedCluster) -> None:
     seen: list[str] = []
-    more = {"error_cb": lambda error: seen.append(error.name()), "reconnect__backoff__max__ms": 200}
+    more: dict[str, Any] = {"error_cb": lambda error: seen.append(error.name()), "reconnect__backoff__max__ms": 200}
     async with opened(embedded, records=3, **more) as (client, partition):
         await until(client, lambda event: isinstance(event, Records) and event.positions.get(partition) == 3)
         embedded.stop_broker()
@@ -281,7 +281,7 @@ def broken(*arguments: object) -> None:
 
 
 async def test_a_callback_that_raises_loses_no_record(embedded: EmbeddedCluster) -> None:
-    records = []
+    records: list[Record] = []
     async with opened(embedded, records=2000, stats_cb=broken, statistics__interval__ms=1) as (client, _):
         failed = False
         while len(records) < 2000 or not failed:

@@ -26,6 +26,7 @@ def test_changed_defaults_are_added() -> None:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
         "fetch.queue.backoff.ms": 10,
     }
 
@@ -71,10 +72,16 @@ def test_preparing_twice_changes_nothing() -> None:
         ({"bootstrap.servers": "localhost"}, r"group\.id=None: name the consumer group"),
         ({**LEAST, "group.id": ""}, r"group\.id='': name the consumer group"),
         ({**LEAST, "group.id": 5}, r"group\.id=5: name the consumer group"),
-        ({**LEAST, 7: 8}, "7: the name of a setting is text"),
-        ({**LEAST, "enable.auto.commit": True}, r"enable\.auto\.commit=True: it would commit records that are not handled"),
+        (dict([*LEAST.items(), (7, 8)]), "7: the name of a setting is text"),
+        (
+            {**LEAST, "enable.auto.commit": True},
+            r"enable\.auto\.commit=True: it would commit records that are not handled",
+        ),
         ({**LEAST, "enable.auto.commit": "true"}, r"enable\.auto\.commit='true'"),
-        ({**LEAST, "enable.auto.offset.store": True}, r"enable\.auto\.offset\.store=True: it would mark records as done"),
+        (
+            {**LEAST, "enable.auto.offset.store": True},
+            r"enable\.auto\.offset\.store=True: it would mark records as done",
+        ),
         ({**LEAST, "auto.commit.interval.ms": 100}, r"auto\.commit\.interval\.ms=100: nothing reads it"),
         ({**LEAST, "on_commit": print}, "on_commit=<built-in function print>: the consumer needs this callback itself"),
         ({**LEAST, **KIP_848, "session.timeout.ms": 6000}, r"session\.timeout\.ms=6000: with group\.protocol=consumer"),

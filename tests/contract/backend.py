@@ -32,7 +32,7 @@ class Differs(enum.Enum):
     """Rows of the table in README.md: where a backend is not like a real broker."""
 
     TAKES_ANY_METADATA = enum.auto()
-    REFUSES_COMMITS_OF_EAGER_REBALANCE = enum.auto()
+    REFUSES_COMMITS_WHILE_REBALANCING = enum.auto()
     FENCES_NO_STATIC_MEMBER = enum.auto()
     HAS_NO_TRANSACTIONS = enum.auto()
 

@@ -9,7 +9,7 @@ from .backend import Backend, ConfluentBackend, Differs, GroupProtocol
 EMBEDDED = frozenset(
     {
         Differs.TAKES_ANY_METADATA,
-        Differs.REFUSES_COMMITS_OF_EAGER_REBALANCE,
+        Differs.REFUSES_COMMITS_WHILE_REBALANCING,
         Differs.FENCES_NO_STATIC_MEMBER,
         Differs.HAS_NO_TRANSACTIONS,
     }

@@ -159,10 +159,10 @@ async def until(reached: Callable[[], bool], *members: Member) -> None:
     while not reached():
         async with trio.open_nursery() as nursery:
             for member in members:
-                nursery.start_soon(_one_change, member, nursery.cancel_scope)
+                nursery.start_soon(_news, member, len(member.events), len(member.records), nursery.cancel_scope)
 
 
-async def _one_change(member: Member, then: trio.CancelScope) -> None:
-    seen = (len(member.events), len(member.records))
-    await member.wait(lambda: (len(member.events), len(member.records)) != seen)
+async def _news(member: Member, events: int, records: int, then: trio.CancelScope) -> None:
+    """Cancel a scope as soon as a member has more than so many events and records."""
+    await member.wait(lambda: len(member.events) > events or len(member.records) > records)
     then.cancel()

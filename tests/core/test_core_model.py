@@ -10,65 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.core.naive import Life, Side, by_function
 from tests.core.support import BOOM, P0, P1, FakeRun, new_core, record
 from trio_consumer.client.port import Assigned, Commit, Committed, Records
 from trio_consumer.config import Order
 from trio_consumer.core.commits import Plan
-from trio_consumer.core.offset_map import decode
 from trio_consumer.core.picture import picture
 from trio_consumer.core.retries import Decision
 from trio_consumer.core.tenures import Tenure, TenureState
-from trio_consumer.record import Partition, Record
+from trio_consumer.record import Partition
 
 PARTITIONS = (P0, P1)
 WORKERS = 4
-KEYS = (b"a", b"b", b"bad", None)
-KEY = st.sampled_from(KEYS)
+KEY = st.sampled_from([b"a", b"b", b"bad", None])
 PAUSE = 1.0  # the fixed backoff of `new_core`
-
-
-def by_function(one: Record) -> object:
-    """A lane function without a lane for one of the keys."""
-    if one.key == b"bad":
-        raise LookupError(one.key)
-    return one.key
-
-
-@attrs.define
-class Side:
-    """What the model knows of one partition, over all tenures."""
-
-    log: dict[int, bytes | None] = attrs.field(factory=dict)
-    end: int = 0
-    broker: Committed = attrs.field(factory=Committed)
-    done: set[int] = attrs.field(factory=set)  # handled or skipped in a tenure that had not ended
-    fetch_at: int = 0
-
-    def committed_as_done(self) -> set[int]:
-        """Offsets that the broker holds as done."""
-        offset = self.broker.offset or 0
-        ranges = decode(self.broker.metadata, offset)
-        return {at for at in self.log if at < offset or any(start <= at < stop for start, stop in ranges)}
-
-
-@attrs.define
-class Life:
-    """What the model knows of one tenure."""
-
-    restored: set[int]
-    delivered: list[int] = attrs.field(factory=list)
-    resolved: set[int] = attrs.field(factory=set)
-    failed: dict[int, int] = attrs.field(factory=dict)  # attempts that failed, by offset
-    not_before: dict[int, float] = attrs.field(factory=dict)  # the next attempt, for those that wait for it
-    halted: set[int] = attrs.field(factory=set)
-
-    def incomplete(self) -> list[int]:
-        return [offset for offset in self.delivered if offset not in self.resolved]
 
 
 class CoreMachine(RuleBasedStateMachine):
@@ -173,7 +132,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), partition=st.sampled_from(PARTITIONS), lost=st.booleans(), keys=st.lists(KEY, min_size=2))
     def go_and_come_back(self, data: st.DataObject, partition: Partition, lost: bool, keys: list[bytes | None]) -> None:
-        """The short way to a new tenure with the runs of the old one still in progress, and its records fetched again."""
+        """The short way to a new tenure that fetches again what runs of the old one still hold."""
         tenure = self.core.tenures.get(partition)
         if tenure is None:
             self.assign(partition)
@@ -196,7 +155,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        batch=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(KEYS)), min_size=1, max_size=6),
+        batch=st.lists(st.tuples(st.integers(0, 2), KEY), min_size=1, max_size=6),
         trailing=st.integers(0, 2),
     )
     def fetch(self, data: st.DataObject, batch: list[tuple[int, bytes | None]], trailing: int) -> None:
@@ -240,6 +199,8 @@ class CoreMachine(RuleBasedStateMachine):
             if started is not None:
                 assert (run.tenure.partition, started.offset) in expected
                 self.check_start(run)
+                if self.is_broken(run.tenure.partition, started.offset):
+                    self.fail_with(run)  # before anything is awaited
 
     def startable(self) -> set[tuple[Partition, int]]:
         """Heads of lanes that nothing holds back."""
@@ -305,9 +266,6 @@ class CoreMachine(RuleBasedStateMachine):
         run = data.draw(st.sampled_from(self.busy()))
         for _ in range(count):
             assert run.offset is not None
-            if self.is_broken(run.tenure.partition, run.offset):
-                self.fail_with(run)
-                return
             if not self.succeed_once(run, run.offset):
                 return
             self.check_start(run)

@@ -86,10 +86,13 @@ class KafkaBroker:
 
     Args:
         properties: Properties of the broker, over `PROPERTIES`.
+        client: What clients need besides the address, for instance credentials; for our own look at the broker.
     """
 
-    def __init__(self, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(self, properties: Mapping[str, str] | None = None, client: Mapping[str, str] | None = None) -> None:
         self._properties = dict(properties or {})
+        # Its log would tell of each vain attempt while the broker comes up.
+        self._client: dict[str, str | int | float] = {**(client or {}), "log_level": 0}
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._directory: Path | None = None
@@ -206,8 +209,7 @@ class KafkaBroker:
         return self._process
 
     def _admin(self) -> AdminClient:
-        # Its log would tell of each vain attempt while the broker comes up.
-        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+        return AdminClient({"bootstrap.servers": self.bootstrap_servers, **self._client})
 
     def _start_somewhere(self) -> None:
         for attempt in range(START_ATTEMPTS):
@@ -271,7 +273,7 @@ class KafkaBroker:
             self._check_starting(process, deadline)
             time.sleep(0.05)
         for group in self._group_of_each_coordinator():
-            while not _coordinates(self.bootstrap_servers, group):
+            while not _coordinates({"bootstrap.servers": self.bootstrap_servers, "group.id": group, **self._client}):
                 self._check_starting(process, deadline)
                 time.sleep(0.02)
 
@@ -314,10 +316,10 @@ class KafkaBroker:
             process.wait()
 
 
-def _coordinates(bootstrap_servers: str, group: str) -> bool:
+def _coordinates(settings: dict[str, str | int | float]) -> bool:
     """True if the group's coordinator has loaded; the first of these calls creates the topic of committed offsets."""
     # Not by AdminClient.list_consumer_group_offsets: NOT_COORDINATOR crashes it (librdkafka issue 5040).
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
+    consumer = Consumer(settings)
     try:
         consumer.committed([TopicPartition("__consumer_offsets", 0)], timeout=5.0)
     except KafkaException:

@@ -73,6 +73,7 @@ class Owner:
         self._tenures_begun = 0
         self._paused: set[Partition] = set()
         self._held: list[Message] = []
+        self._halted: set[Partition] = set()
         self._wanted = 0
         self._batch_max = 0
         self._flowing = False
@@ -121,7 +122,8 @@ class Owner:
             text = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             refused = f"the Kafka client refuses its settings: {without_secrets(text, self._settings)}"
             raise ConfigurationError(refused) from None
-        startup.check(self._consumer)
+        if self._startup is not None:
+            self._startup.check(self._consumer)
         self._startup = None
 
     def _close(self) -> None:
@@ -145,23 +147,18 @@ class Owner:
             else:
                 request = self._requests.get()
             while True:
-                self._carry_out(request, wait=not self._wanted and self._hands_full)
+                self._carry_out(request)
                 request = self._requests.get_nowait()
         except queue.Empty:
             if not self._wanted and not self._closing:
                 self._hold_one()
 
-    def _carry_out(self, request: Request, *, wait: bool) -> None:
-        """Carry out one request.
-
-        Args:
-            request: It.
-            wait: True where nothing is polled, so that no answer to an asynchronous commit would come.
-        """
+    def _carry_out(self, request: Request) -> None:
         if isinstance(request, Fetch):
             self._wanted = self._batch_max = request.records_max
+            self._go_on()
         elif isinstance(request, CommitOffsets):
-            self._answer(request, "commit", lambda: self._commit(request, wait=wait))
+            self._answer(request, "commit", lambda: self._commit(request))
         elif isinstance(request, Pause):
             self._answer(request, "pause", lambda: self._pause(request.partitions))
         elif isinstance(request, Resume):
@@ -190,10 +187,10 @@ class Owner:
             error = self._dead or error
         self._bridge.answer(answer, error)
 
-    def _commit(self, request: CommitOffsets, *, wait: bool) -> bool:
+    def _commit(self, request: CommitOffsets) -> bool:
         """False: the answer comes by another way."""
         self._check_tenures("commit", request.tenures)
-        if wait:
+        if self._revoking:
             self._commits.send_and_wait(self._consumer, request)
         else:
             self._commits.send(self._consumer, request)
@@ -211,10 +208,10 @@ class Owner:
             self._paused.update(ours)
 
     def _resume(self, partitions: Collection[Partition]) -> None:
-        ours = [partition for partition in partitions if partition in self._tenures]
+        self._paused.difference_update(partitions)
+        ours = [one for one in partitions if one in self._tenures and one not in self._halted]
         if ours:
             self._consumer.resume(fetching.topic_partitions(ours))
-            self._paused.difference_update(ours)
 
     def _seek(self, request: Seek) -> None:
         self._check_tenures("seek", request.tenures)
@@ -295,17 +292,24 @@ class Owner:
     def _hold_one(self) -> None:
         """Poll for the answer to a commit although nobody wants records; one that comes is kept for the next batch.
 
-        It keeps a second batch in hand at most, and takes its time with it: an answer needs a few milliseconds.
+        It takes its time with it: an answer needs a few milliseconds. With a second batch in hand it stops fetching, at
+        the price of what the client has fetched ahead.
         """
-        if not self._subscribed or self._hands_full:
+        if not self._subscribed:
             return
+        if len(self._held) >= self._batch_max and self._tenures.keys() - self._halted:
+            self._halted = set(self._tenures)
+            self._consumer.pause(fetching.topic_partitions(self._halted))
         message = self._consumer.poll(0)
         if message is not None:
             self._held.extend(self._without_errors([message]))
 
-    @property
-    def _hands_full(self) -> bool:
-        return len(self._held) >= self._batch_max
+    def _go_on(self) -> None:
+        """Fetch again what is ours and was not paused by request."""
+        halted, self._halted = self._halted, set()
+        ours = (halted & self._tenures.keys()) - self._paused
+        if ours:
+            self._consumer.resume(fetching.topic_partitions(ours))
 
     def _without_errors(self, messages: list[Message]) -> list[Message]:
         """Report the errors among them, note ends of partitions, and leave both out."""
@@ -345,10 +349,9 @@ class Owner:
             self._tenures_begun += 1
             numbers[partition] = self._tenures_begun
         # librdkafka lets a pause outlive the tenure; here it ends with it.
-        paused = self._paused.intersection(partitions)
-        if paused:
-            consumer.resume(fetching.topic_partitions(paused))
-            self._paused -= paused
+        consumer.resume(fetching.topic_partitions(partitions))
+        self._paused.difference_update(partitions)
+        self._halted.difference_update(partitions)
         self._tenures.update(numbers)
         self._idle_due = time.monotonic() + IDLE_SECONDS
         self._bridge.emit(Assigned(found), numbers)
@@ -382,7 +385,7 @@ class Owner:
                 return False
             if isinstance(request, Release) and request.revoked is event:
                 return True
-            self._carry_out(request, wait=True)
+            self._carry_out(request)
         return True
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:

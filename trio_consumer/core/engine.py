@@ -103,7 +103,8 @@ class Core:
             except UnreadableMap as error:
                 self._refuse_map(partition, str(error))
         tenure = Tenure(partition, self._numbers, Ledger(restored, start=committed.offset))
-        # Not taken for acknowledged: a commit of an earlier tenure may still be on its way and land after this was read.
+        # Not taken for acknowledged: a commit of an earlier tenure may still be on its way, and land after this was
+        # read.
         tenure.committed = committed.offset
         tenure.held = self.config.tenure_start is not None
         self.tenures[partition] = tenure
