@@ -131,8 +131,8 @@ class ConsumerConfig:
     revoke_deadline: float = attrs.field(default=20.0, validator=_number(0.001))
     stop_deadline: float = attrs.field(default=10.0, validator=_number(0))
     # Two batches, of one record at least, can be on their way.
-    queued_records_max: int = attrs.field(default=50_000, validator=_number(2, whole=True))
-    queued_records_max_per_partition: int = attrs.field(default=5_000, validator=_number(1, whole=True))
+    queued_records_max: int = attrs.field(default=100_000, validator=_number(2, whole=True))
+    queued_records_max_per_partition: int = attrs.field(default=10_000, validator=_number(1, whole=True))
     queued_bytes_max: int = attrs.field(default=256 * 2**20, validator=_number(1, whole=True))
     queued_bytes_max_per_partition: int = attrs.field(default=64 * 2**20, validator=_number(1, whole=True))
     offset_map_characters_max: int = attrs.field(

@@ -60,7 +60,7 @@ class Poller:
         self._fail = fail
         self._batch = core.limits.batch
         # Enough for the workers while the next batch is on its way; more would only cost memory.
-        self._enough = max(2 * self._batch, 2 * config.concurrency)
+        self._enough = max(self._batch, 2 * config.concurrency)
         self._waiting: trio.CancelScope | None = None
         self._poked = False
         self._logged: dict[str, float] = {}

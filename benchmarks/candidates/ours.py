@@ -18,7 +18,7 @@ from trio_consumer import Record, open_consumer
 from ..model import Job, Measurement
 from .tally import Handler, OrderCheck, Tally
 
-LOOK_SECONDS = 0.005
+LOOK_SECONDS = 0.01
 """Time between two looks at what is handled, and so the resolution of a measurement."""
 STANDSTILL_SECONDS_MAX = 20.0
 """Without any progress for so long, a candidate gives up."""

@@ -1,3 +1,5 @@
+"""Fixtures of the contract suite: each backend and each group protocol in turn."""
+
 from __future__ import annotations
 
 import pytest

@@ -99,12 +99,12 @@ class Workload:
     topic: str
     lanes: dict[At, object] = attrs.field(factory=dict)
 
-    async def produce(
-        self, records: Collection[tuple[Value, Value]], *, partition: int | None = None, **settings: Any
-    ) -> list[At]:
-        landed = await trio.to_thread.run_sync(
-            lambda: produce(self.bootstrap_servers, self.topic, records, partition=partition, settings=settings)
-        )
+    async def produce(self, records: Collection[tuple[Value, Value]], *, partition: int | None = None) -> list[At]:
+        return await trio.to_thread.run_sync(lambda: self.produce_now(records, partition=partition))
+
+    def produce_now(self, records: Collection[tuple[Value, Value]], *, partition: int | None = None) -> list[At]:
+        """The same, and block."""
+        landed = produce(self.bootstrap_servers, self.topic, records, partition=partition)
         self.lanes.update({at: key for at, (key, _) in zip(landed, records, strict=True)})
         return landed
 

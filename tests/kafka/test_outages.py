@@ -25,8 +25,8 @@ from trio_consumer import Consumer, Record
 KEYS = 40
 STILL_SECONDS = 7.5
 POLL_INTERVAL_MS = 6_000
-QUEUED_MAX = 64
-CONCURRENCY = 4
+BATCH = 100
+"""Records that the client fetches at once: an eighth of what may be queued."""
 
 
 async def test_the_broker_is_killed_and_comes_back(own_kafka: KafkaBroker) -> None:
@@ -47,7 +47,7 @@ async def test_the_broker_is_killed_and_comes_back(own_kafka: KafkaBroker) -> No
         handlers[protocol] = Handler(Journal(), protocol, handle)
         async with running(settings[protocol], work.topic, handlers[protocol], concurrency=8) as consumers[protocol]:
             task_status.started()
-            await until(lambda: finished.is_set())
+            await finished.wait()
 
     finished = trio.Event()
     with trio.fail_after(2 * TEST_SECONDS_MAX):
@@ -70,16 +70,6 @@ async def test_the_broker_is_killed_and_comes_back(own_kafka: KafkaBroker) -> No
         await check_committed(settings[protocol], work.partitions)
 
 
-def exposed(handler: Handler, consumer: Consumer) -> int:
-    """How many records may be handled again, of a topic that was read from its beginning.
-
-    Those that are handled and not committed; and what is handled until it learns of the loss, which is what it has
-    fetched: queued, or on its way.
-    """
-    committed = sum(one.committed or 0 for one in consumer.statistics().partitions.values())
-    return len(handler.done) - committed + 2 * QUEUED_MAX
-
-
 async def test_the_poll_interval_is_exceeded(kafka: KafkaBroker) -> None:
     """The whole program is blocked. The group takes the partitions away; the consumer drops them and joins again."""
     work = Workload(kafka.bootstrap_servers, new_topic(kafka, 4))
@@ -93,36 +83,35 @@ async def test_the_poll_interval_is_exceeded(kafka: KafkaBroker) -> None:
 
     async def run(protocol: str, *, task_status: trio.TaskStatus[None]) -> None:
         handlers[protocol] = Handler(Journal(), protocol)
-        # The client is polled for as long as there is room for records: there must be more than it may fetch.
-        small = {"queued_records_max": 64, "queued_records_max_per_partition": 16, "concurrency": 4}
         async with running(
             settings[protocol],
             work.topic,
             handlers[protocol],
+            queued_records_max=8 * BATCH,
             grace=1.0,
             revoke_deadline=2.0,
-            **small,  # type: ignore[arg-type]
         ) as consumers[protocol]:
             task_status.started()
-            await until(lambda: finished.is_set())
+            await finished.wait()
+
+    def all_done() -> bool:
+        return all(len(one.done) == len(work.lanes) for one in handlers.values()) and caught_up(*consumers.values())
 
     with trio.fail_after(TEST_SECONDS_MAX):
         async with trio.open_nursery() as nursery:
             for protocol in PROTOCOLS:
                 await nursery.start(run, protocol)
-            await until(lambda: all(one.statistics().partitions for one in consumers.values()))
-            await work.produce(keyed(3_000, KEYS))
-            await until(lambda: all(len(one.done) > 100 for one in handlers.values()))
-            repeats_max = {protocol: exposed(handlers[protocol], one) for protocol, one in consumers.items()}
+            await work.produce(keyed(400, KEYS))
+            await until(all_done)
+            # The client is polled for as long as there is room for what it fetches, so more must come than one batch.
+            work.produce_now(keyed(10 * BATCH, KEYS))
             time.sleep(STILL_SECONDS)  # noqa: ASYNC251  the fault
-            await work.produce(keyed(500, KEYS))
-            await until(lambda: all(len(one.done) == 3_500 for one in handlers.values()))
-            await until(lambda: caught_up(*consumers.values()))
+            await until(all_done)
             told = {protocol: one.statistics() for protocol, one in consumers.items()}
             finished.set()
     for protocol in PROTOCOLS:
         assert told[protocol].client_errors["_MAX_POLL_EXCEEDED"] == 1
-        assert told[protocol].tenures_lost == 4
-        assert told[protocol].tenures == 8
-        check(handlers[protocol].journal, work.lanes, repeats_max=repeats_max[protocol])
+        assert (told[protocol].tenures_lost, told[protocol].tenures) == (4, 8)
+        # It learns of its loss when it asks for the next batch.
+        check(handlers[protocol].journal, work.lanes, repeats_max=2 * BATCH)
         await check_committed(settings[protocol], work.partitions)

@@ -62,7 +62,8 @@ class Records:
 
     Args:
         records: May be empty when only positions moved.
-        positions: Next offset to fetch, past trailing holes such as transaction markers; for each partition that moved.
+        positions: Next offset to fetch, past trailing holes such as transaction markers; for each partition that moved,
+            so at least for each that has records here.
         ends: Log end offset (the last stable one for ``read_committed``) as far as the client knows it. With the first
             record of a tenure comes an end as of this tenure: it tells whether an offset map can be of this log.
     """
@@ -120,7 +121,7 @@ class Client(Protocol):
 
     async def commit(self, offsets: Mapping[Partition, Commit]) -> None:
         """Commit, and return when the broker has acknowledged all of it. One call at a time, except inside a revoke,
-        where a further one supersedes what is unanswered.
+        where a further one supersedes what is unanswered; that one may be answered only after the release.
 
         Raises:
             ClientError: Nothing is known of any of the partitions: some may have been committed.
@@ -132,7 +133,10 @@ class Client(Protocol):
         ...
 
     async def pause(self, partitions: Collection[Partition]) -> None:
-        """Stop fetching these; those that are not ours are ignored. At most one fetched batch still arrives."""
+        """Stop fetching these; those that are not ours are ignored. At most one fetched batch still arrives.
+
+        A pause ends with its tenure: what is assigned anew is fetched.
+        """
         ...
 
     async def resume(self, partitions: Collection[Partition]) -> None:
@@ -140,7 +144,7 @@ class Client(Protocol):
         ...
 
     async def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Fetch next from these offsets.
+        """Fetch next from these offsets. No record from before the seek comes after it returned.
 
         Raises:
             ClientError: A partition is not ours, or the client refused.

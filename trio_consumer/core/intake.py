@@ -8,7 +8,7 @@ exception.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -36,17 +36,25 @@ def receive(core: Core, event: Records, now: float) -> None:
     for partition, end in event.ends.items():
         if (tenure := tenures.get(partition)) is not None:
             tenure.end = end
-    for coordinates, group in groupby(event.records, _coordinates):
-        partition = Partition(*coordinates)
+    for partition, batch in _by_partition(event):
         tenure = tenures.get(partition)
         # What comes without a tenure is fetched again by the next one, from the committed offset.
         if tenure is not None and tenure.state is TenureState.ACTIVE:
-            _deliver(core, tenure, list(group), now)
+            _deliver(core, tenure, batch, now)
     for partition, position in event.positions.items():
         # The position of a tenure whose records are not taken in would pass what nobody handled.
         if (tenure := tenures.get(partition)) is not None and tenure.state is TenureState.ACTIVE:
             tenure.ledger.advance(position)
             core.commits.touch(tenure)
+
+
+def _by_partition(event: Records) -> Iterator[tuple[Partition, Sequence[Record]]]:
+    """The batch in stretches of one partition. Most batches are one, which `Records.positions` tells for nothing."""
+    if len(event.positions) == 1 and event.records:
+        yield next(iter(event.positions)), event.records
+        return
+    for coordinates, group in groupby(event.records, _coordinates):
+        yield Partition(*coordinates), list(group)
 
 
 def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], now: float) -> None:
