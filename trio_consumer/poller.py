@@ -91,6 +91,7 @@ class Poller:
             event = await self._next()
             if event is not None and not await self._take_in(event):
                 return
+            del event  # while we wait for the next one, nothing but its lane may keep a record alive
 
     async def _next(self) -> Event | None:
         """The next event, or ``None`` when poked."""
