@@ -141,10 +141,11 @@ def split(batch: Records, count: int) -> tuple[Records, Records]:
     """The first so many records with the log ends, and the rest with positions that only the whole batch tells."""
     head = batch.records[:count]
     positions = {Partition(record.topic, record.partition): record.offset + 1 for record in head}
-    return Records(head, positions, batch.ends), Records(batch.records[count:], batch.positions, {})
+    rest = Records(batch.records[count:], batch.positions, {}, batch.bytes_max)
+    return Records(head, positions, batch.ends, batch.bytes_max), rest
 
 
 def _without(batch: Records, partition: Partition) -> Records:
     kept = [record for record in batch.records if (record.topic, record.partition) != partition]
     positions = {one: offset for one, offset in batch.positions.items() if one != partition}
-    return Records(kept, positions, batch.ends)
+    return Records(kept, positions, batch.ends, batch.bytes_max)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Container, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException, Message, TopicPartition
@@ -19,17 +19,36 @@ ENDS_SECONDS = 0.2
 """How often the log ends are looked up, at most. The client has them at hand, but not for nothing."""
 
 
-def build(messages: Iterable[Message], ours: Container[Partition]) -> tuple[list[Record], dict[Partition, int]]:
-    """Records of the partitions that are ours, and for each of these the offset after its last record."""
+class Built(NamedTuple):
+    """What `build` made of a batch.
+
+    Args:
+        records: Those of the partitions that are ours.
+        positions: For each of these partitions the offset after its last record.
+        bytes_max: Length of the longest key and of the longest value, added up.
+    """
+
+    records: list[Record]
+    positions: dict[Partition, int]
+    bytes_max: int
+
+
+def build(messages: list[Message], ours: Container[Partition]) -> Built:
+    """Turn messages into records. It empties the list, so that there is never more than one of the two for each record:
+    objects that live side by side are what makes the garbage collector work."""
     records: list[Record] = []
     append, new, unknown = records.append, Record.__new__, TIMESTAMP_NOT_AVAILABLE
+    key_max = value_max = 0
     ends: dict[Partition, int] = {}
     topic: Any = None
     number: Any = None
     partition: Partition | None = None
     mine = False
     offset = -1
-    for message in messages:
+    messages.reverse()
+    take = messages.pop
+    while messages:
+        message = take()
         # Records come in long stretches of one partition, and all of them share its text.
         if message.partition() != number or message.topic() != topic:
             if mine and partition is not None:
@@ -44,8 +63,12 @@ def build(messages: Iterable[Message], ours: Container[Partition]) -> tuple[list
         record.topic = topic
         record.partition = number
         record.offset = offset = message.offset()  # type: ignore[assignment]
-        record.key = message.key()
-        record.value = message.value()
+        record.key = key = message.key()
+        record.value = value = message.value()
+        if key is not None and len(key) > key_max:
+            key_max = len(key)
+        if value is not None and len(value) > value_max:
+            value_max = len(value)
         record.headers = message.headers()  # type: ignore[assignment]
         kind, timestamp = message.timestamp()
         record.timestamp = None if kind == unknown else timestamp
@@ -53,7 +76,7 @@ def build(messages: Iterable[Message], ours: Container[Partition]) -> tuple[list
         append(record)
     if mine and partition is not None:
         ends[partition] = offset + 1
-    return records, ends
+    return Built(records, ends, key_max + value_max)
 
 
 def partition_of(message: Message) -> tuple[str | None, int | None]:

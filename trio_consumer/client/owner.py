@@ -257,28 +257,30 @@ class Owner:
     def _deliver(self, messages: list[Message]) -> None:
         if any(map(_error_of, messages)):
             messages = self._without_errors(messages)
-        records, positions = fetching.build(messages, self._tenures)
+        built = fetching.build(messages, self._tenures)
+        positions = built.positions
         moved = self._reading.moved(self._consumer, positions)
         for partition, position in moved.items():
             positions[partition] = max(positions.get(partition, 0), position)
-        if records:
-            self._send(records, positions)
+        if built.records:
+            self._send(built)
         elif positions:
             self._bridge.emit(Records([], positions, self._reading.ends(self._consumer, self._tenures, positions)))
 
     def _deliver_held(self) -> None:
         messages, self._held = self._held[: self._wanted], self._held[self._wanted :]
-        records, positions = fetching.build(messages, self._tenures)
-        if records:
-            self._reading.delivered(positions)
-            self._send(records, positions)
+        built = fetching.build(messages, self._tenures)
+        if built.records:
+            self._reading.delivered(built.positions)
+            self._send(built)
 
-    def _send(self, records: list[Any], positions: dict[Partition, int]) -> None:
+    def _send(self, built: fetching.Built) -> None:
+        records, positions, bytes_max = built
         # A lone record from poll() uses up only its own share: what came with it follows at once.
         self._wanted = 0 if len(records) > 1 else self._wanted - 1
         ends = self._reading.ends(self._consumer, self._tenures, positions)
         self._idle_due = time.monotonic() + IDLE_SECONDS
-        self._bridge.emit(Records(records, positions, ends), last=not self._wanted)
+        self._bridge.emit(Records(records, positions, ends, bytes_max), last=not self._wanted)
 
     def _deliver_positions(self) -> None:
         if not self._tenures or time.monotonic() < self._idle_due:

@@ -66,11 +66,14 @@ class Records:
             so at least for each that has records here.
         ends: Log end offset (the last stable one for ``read_committed``) as far as the client knows it. With the first
             record of a tenure comes an end as of this tenure: it tells whether an offset map can be of this log.
+        bytes_max: An upper bound of one record's key and value, or 0 if the client can't tell it for less than the
+            consumer.
     """
 
     records: Sequence[Record]
     positions: Mapping[Partition, int]
     ends: Mapping[Partition, int]
+    bytes_max: int = 0
 
 
 @attrs.frozen

@@ -40,7 +40,7 @@ def receive(core: Core, event: Records, now: float) -> None:
         tenure = tenures.get(partition)
         # What comes without a tenure is fetched again by the next one, from the committed offset.
         if tenure is not None and tenure.state is TenureState.ACTIVE:
-            _deliver(core, tenure, batch, now)
+            _deliver(core, tenure, batch, event.bytes_max, now)
     for partition, position in event.positions.items():
         # The position of a tenure whose records are not taken in would pass what nobody handled.
         if (tenure := tenures.get(partition)) is not None and tenure.state is TenureState.ACTIVE:
@@ -57,7 +57,7 @@ def _by_partition(event: Records) -> Iterator[tuple[Partition, Sequence[Record]]
         yield Partition(*coordinates), list(group)
 
 
-def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], now: float) -> None:
+def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int, now: float) -> None:
     offsets = list(map(_offset, batch))
     _check_map(core, tenure)
     try:
@@ -71,7 +71,7 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], now: float) ->
         known = set(complete)
         batch = [record for record in batch if record.offset not in known]
     _note_arrival(tenure, offsets[-1], now)
-    tenure.largest = max(tenure.largest, _longest(map(_key, batch)) + _longest(map(_value, batch)))
+    tenure.largest = max(tenure.largest, bytes_max or _longest(map(_key, batch)) + _longest(map(_value, batch)))
     _add(core, tenure, batch)
 
 
