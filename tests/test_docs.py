@@ -120,7 +120,8 @@ def value(setting: object) -> str:
 def refused_when(name: str, refused: Refused) -> str:
     if refused.with_ is not None:
         return f"with `{'='.join(refused.with_)}`"
-    return "unless off" if refused.unless(False) else "unless `None`" if refused.unless(None) else "always"
+    allowed = {"unless off": False, "unless on": True, "unless `None`": None}
+    return next((when for when, setting in allowed.items() if refused.unless(setting)), "always")
 
 
 def log_calls() -> Iterator[list[str]]:

@@ -106,7 +106,7 @@ async def test_leaving_hands_the_partitions_over_at_once(backend: Backend, proto
         async with trio.open_nursery() as nursery, group.member() as b:
             async with group.member() as a:
                 await a.read_until(lambda: len(a.owned) == PARTITIONS)
-                nursery.start_soon(b.run)
+                nursery.start_soon(b.run)  # noqa: ASYNC111  it ends with b
                 while not isinstance(await a.read(), Revoked):
                     pass
             await b.wait(lambda: len(b.owned) == PARTITIONS)

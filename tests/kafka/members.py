@@ -130,7 +130,7 @@ async def running(
 
 async def until(condition: Callable[[], object], seconds: float = TEST_SECONDS_MAX) -> None:
     """Wait for something that this process can see."""
-    with trio.fail_after(seconds):
+    with trio.fail_after(seconds):  # noqa: ASYNC912  it may be so already
         while not condition():  # noqa: ASYNC110  no event tells
             await trio.sleep(0.01)
 

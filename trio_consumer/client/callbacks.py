@@ -14,8 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import CallbackFailed, ConfigurationError
+from .repeats import Repeats
 
-log = logging.getLogger("trio_consumer.client")
+log = logging.getLogger("trio_consumer.client.librdkafka")
+"""What librdkafka itself logs."""
+log.addFilter(Repeats())
 
 WRAPPED = ("stats_cb", "throttle_cb", "oauth_cb")
 """Callbacks of the user's that need nothing but a net. ``error_cb`` and ``logger`` are treated on their own."""
@@ -29,11 +32,11 @@ def guard(name: str, callback: Callable[..., object], report: Report) -> Callabl
     def guarded(*arguments: Any) -> Any:
         try:
             return callback(*arguments)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103  nothing may leave a callback, and no Trio task runs here
             report(_failure(name, error))
             if name == "oauth_cb":
                 raise
-            return None
+            return None  # noqa: ASYNC104  as above
 
     return guarded
 
@@ -54,7 +57,7 @@ class GuardedLogger:
     def log(self, level: int, text: str, *arguments: object) -> None:
         try:
             self._target.log(level, text, *arguments)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103  as in guard()
             if not self._failed:
                 self._failed = True
                 self._report(_failure("logger", error))

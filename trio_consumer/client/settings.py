@@ -73,6 +73,11 @@ def _is_off(value: object) -> bool:
     return value is False or (isinstance(value, str) and value.strip().lower() in ("false", "f", "0"))
 
 
+def is_on(value: object) -> bool:
+    """How librdkafka reads a boolean."""
+    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "t", "1"))
+
+
 def _is_none(value: object) -> bool:
     return value is None
 
@@ -103,6 +108,10 @@ REFUSED: Mapping[str, Refused] = {
         "it would mark records as done when they are fetched: remove it", unless=_is_off
     ),
     "auto.commit.interval.ms": Refused("nothing reads it: remove it; commit_interval is in seconds"),
+    "enable.partition.eof": Refused(
+        "only so does the client tell where it stands in a partition that has no records for it: remove it",
+        unless=is_on,
+    ),
     "on_commit": Refused(
         "the consumer needs this callback itself: remove it; statistics() tells of commits", unless=_is_none
     ),
@@ -155,11 +164,6 @@ def max_poll_interval_seconds(settings: Mapping[str, Any]) -> float:
         ConfigurationError: ``max.poll.interval.ms`` is not a number.
     """
     return _as_milliseconds(settings) / 1000
-
-
-def is_on(value: object) -> bool:
-    """How librdkafka reads a boolean."""
-    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "t", "1"))
 
 
 def safe_to_log(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,14 @@
-"""The client's repeated lines pass once in a while, and nothing else is held back."""
+"""librdkafka's repeated lines pass once in a while, and nothing else is held back."""
 
 from __future__ import annotations
 
 import logging
 
-from trio_consumer.cli.logs import REPEAT_SECONDS, REPEATS_REMEMBERED_MAX, Repeats
+from trio_consumer.client.repeats import REPEAT_SECONDS, REPEATS_REMEMBERED_MAX, Repeats
 
 
-def said(text: str, at: float, name: str = "trio_consumer.client") -> logging.LogRecord:
-    record = logging.LogRecord(name, logging.ERROR, __file__, 1, "%s", (text,), None)
+def said(text: str, at: float) -> logging.LogRecord:
+    record = logging.LogRecord("trio_consumer.client.librdkafka", logging.ERROR, __file__, 1, "%s", (text,), None)
     record.created = at
     return record
 
@@ -27,13 +27,6 @@ def test_different_lines_pass() -> None:
     repeats = Repeats()
     assert repeats.filter(said("broker 1 is down", 100.0))
     assert repeats.filter(said("broker 2 is down", 100.0))
-
-
-def test_others_may_repeat_themselves() -> None:
-    repeats = Repeats()
-    for name in ("trio_consumer", "trio_consumer.cli", "theirs"):
-        assert repeats.filter(said("again", 100.0, name))
-        assert repeats.filter(said("again", 100.0, name))
 
 
 def test_what_is_remembered_is_bounded() -> None:
