@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _measure(options)
-    except (TrioConsumerError, KafkaException, TopicUnusable, TimeoutError) as error:
+    except (TrioConsumerError, KafkaException, TopicUnusable, clusters.ClusterUnreachable, TimeoutError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import attrs
 from confluent_kafka import KafkaException
@@ -32,6 +32,10 @@ class Place:
     embedded: bool = False
 
 
+class ClusterUnreachable(Exception):
+    """No broker answers; the message says why."""
+
+
 @contextmanager
 def open_embedded() -> Iterator[Place]:
     """Brokers in this process, which only waits while a candidate is measured in another one."""
@@ -44,12 +48,17 @@ def open_kafka() -> Iterator[Place]:
     """A Kafka broker of our own, as the tests use it.
 
     Raises:
-        KafkaUnavailable: Java or Kafka's jars are missing.
+        ClusterUnreachable: Java or Kafka's jars are missing, or it did not start.
     """
-    from tests.kafka.broker import KafkaBroker
+    from tests.kafka.broker import KafkaBroker, KafkaFailed, KafkaUnavailable
     from tests.kafka.jars import KAFKA_VERSION
 
-    with KafkaBroker() as broker:
+    broker = KafkaBroker()
+    try:
+        broker.start()
+    except (KafkaFailed, KafkaUnavailable) as error:
+        raise ClusterUnreachable(str(error)) from error
+    with closing(broker):
         yield Place(f"Apache Kafka {KAFKA_VERSION}, one broker on this machine", broker)
 
 
@@ -57,6 +66,7 @@ def open_kafka() -> Iterator[Place]:
 def open_foreign(bootstrap_servers: str) -> Iterator[Place]:
     """A cluster of the user's. The topics that we create there are deleted in the end."""
     cluster = ForeignCluster(bootstrap_servers)
+    cluster.check()
     try:
         yield Place(f"Kafka at {bootstrap_servers}", cluster)
     finally:
@@ -68,8 +78,15 @@ class ForeignCluster:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 2})
         self._topics: list[str] = []
+
+    def check(self) -> None:
+        """Raises `ClusterUnreachable` unless a broker answers."""
+        try:
+            self._admin.list_topics(timeout=SECONDS_MAX)
+        except KafkaException as error:
+            raise ClusterUnreachable(f"no broker answers at {self.bootstrap_servers}: {error.args[0].str()}") from error
 
     def create_topic(self, topic: str, partitions: int) -> None:
         """Returns when every partition has a leader."""

@@ -85,7 +85,10 @@ def _cells(values: Spread | None, layout: str) -> tuple[str, ...]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, numbers to the right, the last column as it is."""
+    """The first column to the left, numbers to the right, the last one as it is. Empty columns are left out."""
+    columns = list(zip(*rows, strict=True))
+    kept = [column for column in columns[1:-1] if any(column[1:])]
+    rows = list(zip(columns[0], *kept, columns[-1], strict=True))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *numbers, last in rows:

@@ -89,6 +89,7 @@ class Workers:
         self._started = 0
         self._waking = 0
         self._yielding = 0
+        self._active: Worker | None = None  # the last one that looked at its slice
         self.hungry = Signal()
         self.left = Signal()
         self.relieved = Signal()
@@ -146,13 +147,18 @@ class Workers:
                 continue
             if ring and not self._waking:
                 suspended = self._started - len(self._idle) - self._yielding - 1
-                self._wake(max(1, suspended))
+                self._wake(1 if suspended < 2 else min(suspended, core.scheduler.runs_ready()))
             handled += await self._run(worker, lane)
             if handled >= look:
                 look = handled + LOOK_RECORDS
-                if handled >= SLICE_RECORDS_MAX or trio.current_time() >= until:
+                if self._active is not worker:
+                    # Another worker has run since: the handler waited, and so let others run.
+                    self._active = worker
+                elif handled < SLICE_RECORDS_MAX and trio.current_time() < until:
+                    continue
+                else:
                     await self._yield()
-                    handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
+                handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
 
     async def _yield(self) -> None:
         self._yielding += 1

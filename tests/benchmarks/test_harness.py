@@ -274,3 +274,10 @@ def test_usage(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(arguments)
     assert caught.value.code == 2
+
+
+def test_columns_without_a_value_are_left_out() -> None:
+    one = scenario(candidate("a"))
+    assert "CPU" not in report.as_table(judge(one, [measured(1.0)]), targets=True)
+    with_cpu = [[Measurement(value=1.0, detail={"cpu_us_per_record": 2.5})]]
+    assert "2.50" in report.as_table(judge(one, with_cpu), targets=True)

@@ -51,6 +51,20 @@ def test_the_oldest_head_comes_first() -> None:
     assert [scheduler.take() for _ in range(4)] == [lanes[1], lanes[2], lanes[0], None]
 
 
+def test_how_many_runs_could_start() -> None:
+    scheduler, tenure, other = Scheduler(), open_tenure(), open_tenure(P1)
+    assert scheduler.runs_ready() == 0
+    offered(scheduler, lane_with(tenure, 1, 2, key=b"a"), lane_with(tenure, 3, key=b"b"), lane_with(other, 1, key=b"a"))
+    assert scheduler.runs_ready() == 3
+    loose = tenure.lanes[None] = lane_with(tenure, 4, 5, 6, serial=False)
+    assert scheduler.runs_ready() == 6  # not ready yet, and counted all the same: it is a limit
+    offered(scheduler, loose)
+    assert scheduler.runs_ready() == 7
+    scheduler.take()
+    tenure.lanes[None] = lane_with(tenure, 4, 5)
+    assert scheduler.runs_ready() == 3
+
+
 def test_a_lane_is_offered_once_and_never_while_it_runs_or_is_empty() -> None:
     scheduler, tenure = Scheduler(), open_tenure()
     lane, empty = lane_with(tenure, 1), lane_with(tenure)

@@ -58,7 +58,7 @@ def _by_partition(event: Records) -> Iterator[tuple[Partition, Sequence[Record]]
 
 
 def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int, now: float) -> None:
-    offsets = list(map(_offset, batch))
+    offsets = [record.offset for record in batch]
     _check_map(core, tenure)
     try:
         complete = tenure.ledger.deliver(offsets)

@@ -96,6 +96,16 @@ class Scheduler:
             tenure.listed = True
             self.ring.append(tenure)
 
+    def runs_ready(self) -> int:
+        """How many workers could start a run now, at most: one for each serial lane, one for each loose record."""
+        count = 0
+        for tenure in self.ring:
+            count += len(tenure.ready)
+            loose = tenure.lanes.get(None)
+            if loose is not None and not loose.serial:
+                count += len(loose.records)
+        return count
+
     def take(self) -> Lane | None:
         """The lane whose turn it is, no longer ready unless it is loose and has more; ``None`` if there is none."""
         ring = self.ring
