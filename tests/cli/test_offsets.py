@@ -147,6 +147,15 @@ def test_without_a_topic_all_that_is_committed_is_shown(bootstrap: str) -> None:
     assert GroupOffsets({"bootstrap.servers": bootstrap}, "nobody").read() == {}
 
 
+def test_a_coordinator_that_loads_or_moves_is_waited_for() -> None:
+    """librdkafka's admin call for a group's offsets crashes the process then; ours must not use it."""
+    with EmbeddedCluster(topics={"orders": 2}) as cluster:
+        for error in ("NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS"):
+            cluster.fail_requests("OFFSET_FETCH", error, 1)
+            found = GroupOffsets({"bootstrap.servers": cluster.bootstrap_servers}, "billing").read(["orders"])
+            assert [row.committed for row in found.values()] == [None, None]
+
+
 def test_an_unknown_topic_is_an_error(bootstrap: str) -> None:
     with pytest.raises(UnknownTopic, match="'oders'"):
         GroupOffsets({"bootstrap.servers": bootstrap}, "billing").read(["oders"])

@@ -3,29 +3,20 @@
 Reads only, and does not join the group: it neither commits nor causes a rebalance. Blocking calls, each with a
 deadline.
 
-What other clients wrote as metadata is read past its end by confluent-kafka, so it can come with stray bytes, or fail
-to decode, and then its offset is withheld as well. librdkafka itself knows it and tells it in its statistics, so that
-is where it is read from in the end. What the metadata means is not known here.
+The offsets are read by a consumer that never subscribes: librdkafka's admin call for it crashes the process while a
+coordinator loads or moves (librdkafka issue 5040). What other clients wrote as metadata is read past its end by
+confluent-kafka, so it can come with stray bytes, or fail to decode. What the metadata means is not known here.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from confluent_kafka import (
-    OFFSET_STORED,
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from ..errors import (
@@ -39,9 +30,15 @@ from ..errors import (
 from ..record import Partition
 
 _PARTITIONS_PER_REQUEST = 1000
-_POLL_SECONDS = 0.05
+_AGAIN_SECONDS = 0.1
 
 _AUTHENTICATION = {KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED}
+_COORDINATOR_AWAY = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError._WAIT_COORD,
+}
 _AUTHORIZATION = {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
 
@@ -122,7 +119,8 @@ class GroupOffsets:
         if wanted:
             committed = self._committed(_partitions(known, wanted))
         else:
-            committed = {p: c for p, c in self._committed_anywhere(known).items() if c.offset is not None or c.error}
+            everywhere = self._committed(_partitions(known, known))
+            committed = {p: c for p, c in everywhere.items() if c.offset is not None or c.error}
         starts = self._log_offsets(committed, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         ends = self._log_offsets(committed, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {
@@ -136,71 +134,28 @@ class GroupOffsets:
             for partition, held in committed.items()
         }
 
-    def _committed_anywhere(self, known: Mapping[str, int]) -> dict[Partition, CommittedOffset]:
-        try:
-            found = self._committed_of(None)
-        except UnicodeDecodeError:
-            found = {}
-        # The embedded cluster answers with nothing where a real broker names all.
-        there = {p: c for p, c in found.items() if p.number < known.get(p.topic, 0)}
-        return there or self._committed(_partitions(known, known))
-
     def _committed(self, partitions: Sequence[Partition]) -> dict[Partition, CommittedOffset]:
-        found: dict[Partition, CommittedOffset] = {}
-        undecodable = []
-        for some in _chunks(partitions):
-            try:
-                found.update(self._committed_of(some))
-                continue
-            except UnicodeDecodeError:
-                pass
-            for one in some:
-                try:
-                    found.update(self._committed_of([one]))
-                except UnicodeDecodeError:
-                    undecodable.append(one)
-        if undecodable:
-            found.update(self._undecodable(undecodable))
-        return found
-
-    def _undecodable(self, partitions: Sequence[Partition]) -> dict[Partition, CommittedOffset]:
-        """Offsets whose metadata cannot be decoded, as a consumer that never fetches has them in its statistics."""
-        found: dict[Partition, CommittedOffset] = {}
-
-        def take(statistics: str) -> None:
-            for topic, about in json.loads(statistics)["topics"].items():
-                for number, one in about["partitions"].items():
-                    if one["committed_offset"] >= 0:
-                        found[Partition(topic, int(number))] = CommittedOffset(one["committed_offset"], None)
-
-        ours = {"group.id": self._group, "enable.auto.commit": False, "stats_cb": take, "statistics.interval.ms": 50}
+        ours = {"group.id": self._group, "enable.auto.commit": False}
         consumer = Consumer({"log_level": 0, **self._settings, **ours})
         try:
-            wanted = [TopicPartition(*partition, OFFSET_STORED) for partition in partitions]
-            consumer.assign(wanted)
-            consumer.pause(wanted)
-            deadline = time.monotonic() + self._timeout
-            while len(found) < len(wanted) and time.monotonic() < deadline:
-                consumer.poll(_POLL_SECONDS)
+            return {
+                Partition(one.topic, one.partition): _held(one)
+                for some in _chunks(partitions)
+                for one in self._ask(consumer, some)
+            }
         finally:
             consumer.close()
-        unknown = CommittedOffset(None, None, "another client's metadata, which confluent-kafka cannot decode")
-        return {partition: found.get(partition, unknown) for partition in partitions}
 
-    def _committed_of(self, partitions: Sequence[Partition] | None) -> dict[Partition, CommittedOffset]:
-        wanted = None if partitions is None else [TopicPartition(*partition) for partition in partitions]
-        request = ConsumerGroupTopicPartitions(self._group, wanted)
-        try:
-            futures = self._admin.list_consumer_group_offsets([request], request_timeout=self._timeout)
-            answer = futures[self._group].result().topic_partitions
-        except KafkaException as error:
-            raise self._failed(f"reading the offsets of group {self._group!r}", error.args[0]) from error
-        return {
-            Partition(one.topic, one.partition): CommittedOffset(
-                one.offset if one.offset >= 0 else None, one.metadata or "", one.error.str() if one.error else None
-            )
-            for one in answer
-        }
+    def _ask(self, consumer: Consumer, partitions: Sequence[Partition]) -> list[TopicPartition]:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            left = max(_AGAIN_SECONDS, deadline - time.monotonic())
+            try:
+                return consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=left)
+            except KafkaException as error:
+                if error.args[0].code() not in _COORDINATOR_AWAY or time.monotonic() >= deadline:
+                    raise self._failed(f"reading the offsets of group {self._group!r}", error.args[0]) from error
+            time.sleep(_AGAIN_SECONDS)
 
     def _log_offsets(self, partitions: Iterable[Partition], which: OffsetSpec) -> dict[Partition, int]:
         found = {}
@@ -234,6 +189,15 @@ class GroupOffsets:
     def _failed(self, what: str, error: KafkaError) -> ClientError:
         kind = AuthorizationFailed if error.code() in _AUTHORIZATION else ClientError
         return kind(error.name(), f"{what}: {error.str()}", retriable=error.retriable())
+
+
+def _held(one: TopicPartition) -> CommittedOffset:
+    offset = one.offset if one.offset >= 0 else None
+    try:
+        metadata = one.metadata or ""
+    except UnicodeDecodeError:
+        return CommittedOffset(offset, None)
+    return CommittedOffset(offset, metadata, one.error.str() if one.error else None)
 
 
 def _chunks(partitions: Iterable[Partition]) -> Iterator[list[Partition]]:
