@@ -112,6 +112,8 @@ class Workers:
         return not self._core.scheduler.ring and (bool(self._idle) or self._started < self._concurrency)
 
     def _wake(self, count: int) -> None:
+        if self._core.stopping:  # no handler may start, and the nursery may have closed
+            return
         for _ in range(count):
             if self._idle:
                 self._waking += 1

@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.shell.scripted import ScriptedClient
 from tests.shell.stage import A, B, Gates, Handler, Stage, keys, opened, running
 from trio_consumer import ClientError, HandlerFailed, Record
-from trio_consumer.client.port import Commit
+from trio_consumer.client.port import Commit, Records
 
 AWAITS = 5
 
@@ -37,6 +37,33 @@ async def test_a_run_that_is_cancelled_before_it_begins(autojump_clock: MockCloc
             scope.cancel()
             await consumer.run(Handler())
         assert scope.cancelled_caught
+
+
+async def test_an_event_that_comes_after_the_last_worker_has_left(autojump_clock: MockClock) -> None:
+    """Lanes are still ready then, and their worker must not be started in a nursery that has closed."""
+    client, commit = ScriptedClient(), trio.Event()
+    client.produce(A, *keys(50, 50))
+    client.answers.append(commit)
+    async with opened(client, concurrency=100, commit_interval=1000) as consumer, trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+
+            async def handle(record: Record) -> None:
+                if record.offset:
+                    await trio.sleep_forever()
+
+            async def cancel() -> None:
+                await wait_all_tasks_blocked()  # 49 handlers wait, and give back their lanes when they are cancelled
+                scope.cancel()
+                await wait_all_tasks_blocked()  # the workers have left, the last commit is on its way
+                client.emit(Records([], {A: 50}, {A: 50}))
+                await wait_all_tasks_blocked()
+                commit.set()
+
+            client.assign(A)
+            nursery.start_soon(cancel)
+            await consumer.run(handle)
+        assert scope.cancelled_caught
+    assert client.committed[A].offset == 1
 
 
 async def test_start_is_cancelled(autojump_clock: MockClock) -> None:
