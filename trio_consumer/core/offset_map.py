@@ -28,7 +28,7 @@ next, and that an earlier tenure completed what is there.
 
 Work and memory are bounded by the limit and never by the offsets, which may lie 2**62 apart:
 
-- A plain form of more than eight times the bytes that fit is not deflated. Huffman codes take at least one bit for a
+- A plain form of more than eight times the bytes that fit, and of 4 KiB, is not deflated. Huffman codes take at least one bit for a
   byte, so only repetition shrinks more than that, and what repeats in a bitmap repeats in the run lengths as well.
 - Deflate shrinks 1,032 to 1 at best, so a bitmap with more than 1,032 times the bytes of the run lengths is not built.
 - Reading inflates to `_PLAIN_BYTES_MAX` at most, which writing never exceeds.
@@ -56,6 +56,8 @@ CHARACTERS_MAX = 32_767
 _VERSION = 1
 _OFFSETS_END = 2**63
 _PLAIN_BYTES_MAX = 32 * 1024
+_PLAIN_BYTES_MIN = 4096
+"""Plain forms up to this size are always tried: a small limit must not hide what deflates well."""
 _DEFLATE_RATIO_MAX = 1032
 _DEFLATE_LEVEL = 6  # 9 takes up to 14 times as long on bitmaps and saves 7 % at most
 
@@ -185,7 +187,7 @@ class _Forms:
 
     @classmethod
     def build(cls, base: int, completed: Ranges, capacity: int) -> _Forms:
-        bytes_max = min(8 * capacity, _PLAIN_BYTES_MAX)
+        bytes_max = min(max(8 * capacity, _PLAIN_BYTES_MIN), _PLAIN_BYTES_MAX)
         runs, ends = _write_runs(base, completed, bytes_max)
         span = min(completed[-1][1] - base, 8 * bytes_max)
         if len(ends) == len(completed) and span > 8 * _DEFLATE_RATIO_MAX * len(runs):
