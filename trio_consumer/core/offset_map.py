@@ -28,8 +28,9 @@ next, and that an earlier tenure completed what is there.
 
 Work and memory are bounded by the limit and never by the offsets, which may lie 2**62 apart:
 
-- A plain form of more than eight times the bytes that fit, and of 4 KiB, is not deflated. Huffman codes take at least one bit for a
-  byte, so only repetition shrinks more than that, and what repeats in a bitmap repeats in the run lengths as well.
+- A plain form of more than eight times the bytes that fit, and of 4 KiB, is not deflated. Huffman codes take at least
+  one bit for a byte, so only repetition shrinks more than that, and what repeats in a bitmap repeats in the run
+  lengths as well.
 - Deflate shrinks 1,032 to 1 at best, so a bitmap with more than 1,032 times the bytes of the run lengths is not built.
 - Reading inflates to `_PLAIN_BYTES_MAX` at most, which writing never exceeds.
 
