@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import trio_consumer
+from simulator.faults.catalogue import KINDS
 from trio_consumer.cli.exits import Exit
 from trio_consumer.client import translation
 from trio_consumer.client.settings import CHANGED_DEFAULTS, REFUSED, Refused
@@ -162,6 +163,10 @@ def expected(page: str) -> list[list[str]]:
         "fatal": [[f"`{n}`", reason] for n, reason in translation.FATAL.items()],
         "maps": [[f"`{m}`", ", ".join(f"{start}–{stop}" for start, stop in decode(m, 1000))] for m in MAPS],
         "logs": sorted(log_calls()),
+        "faults": [
+            [kind.group, f"`{name}`", kind.says, f"rate {kind.rate:g}" if kind.rate else f"weight {kind.weight:g}"]
+            for name, kind in KINDS.items()
+        ],
     }
     return tables[page]
 
@@ -175,6 +180,7 @@ def expected(page: str) -> list[list[str]]:
         ("fatal", "reference/errors.md", "## Errors of the client"),
         ("maps", "reference/offset-map.md", "## Examples"),
         ("logs", "reference/logging.md", "## Every line"),
+        ("faults", "reference/faults.md", "## Every kind"),
     ],
 )
 def test_a_table_equals_the_code(what: str, page: str, heading: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -11,6 +12,14 @@ import attrs
 import trio
 from confluent_kafka import Producer
 
+from simulator.client import Surroundings, connector
+from simulator.faults.faults import Faults
+from simulator.kafka.cluster import Cluster as SimulatedCluster
+from simulator.kafka.network import Network
+from simulator.runtime.clock import VirtualClock
+from simulator.runtime.dice import Dice, SeededDice
+from simulator.runtime.processes import Process
+from simulator.world.history import History
 from tests import support
 from trio_consumer import Partition
 from trio_consumer.client.confluent import connect
@@ -69,6 +78,92 @@ class Backend(Protocol):
         ...
 
 
+def settings(
+    servers: str, session_ms: int, group: str, protocol: GroupProtocol, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What each implementation is opened with."""
+    settings: dict[str, Any] = {"bootstrap.servers": servers, "group.id": group}
+    if protocol is GroupProtocol.CONSUMER:
+        settings["group.protocol"] = "consumer"
+    else:
+        settings["partition.assignment.strategy"] = protocol.value
+        settings["session.timeout.ms"] = session_ms
+        settings["heartbeat.interval.ms"] = 200
+    return {**settings, "fetch.wait.max.ms": 50, **more}
+
+
+@attrs.frozen
+class SimulatedBackend:
+    """The simulator's client on its brokers, in virtual time. Each member is a process of its own."""
+
+    clock: VirtualClock
+    dice: Dice
+    faults: Faults
+    history: History
+    cluster: SimulatedCluster
+    network: Network
+    name: str = "simulator"
+    differs: frozenset[Differs] = frozenset()
+    session_ms: int = 6000
+    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+    _tenures: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+    _commits: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+
+    def connect(
+        self, group: str, topics: Sequence[str], protocol: GroupProtocol, more: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[Client]:
+        process = Process(f"m{next(self._numbers)}.1", self.clock)
+        surroundings = Surroundings(
+            process=process,
+            network=self.network,
+            clock=self.clock,
+            dice=self.dice.split(process.name),
+            faults=self.faults,
+            history=self.history,
+            nodes=self.cluster.nodes,
+            tenures=self._tenures,
+            commits=self._commits,
+        )
+        return connector(surroundings)(settings("simulated:9092", self.session_ms, group, protocol, more), topics)
+
+    async def new_topic(self, partitions: int) -> str:
+        topic = support.unique("topic")
+        self.cluster.create_topic(topic, partitions)
+        await trio.sleep(0.1)
+        return topic
+
+    async def produce(self, partition: Partition, values: Iterable[bytes]) -> list[int]:
+        offsets = [self.cluster.append(partition, value[:4], value) for value in values]
+        await self._replicated(partition)
+        return offsets
+
+    async def produce_transaction(self, partition: Partition, values: Iterable[bytes]) -> None:
+        transaction = self.cluster.begin_transaction(partition)
+        for value in values:
+            transaction.append(None, value)
+        transaction.commit()
+        await self._replicated(partition)
+
+    async def committed(self, group: str, partitions: Iterable[Partition]) -> Mapping[Partition, Committed]:
+        await trio.lowlevel.checkpoint()
+        return {partition: self.cluster.coordinator.committed(group, partition) for partition in partitions}
+
+    async def _replicated(self, partition: Partition) -> None:
+        """A producer that asks for all acknowledgements waits until consumers can see its records."""
+        while self.cluster.log(partition).high_watermark < self.cluster.end(partition):
+            await trio.sleep(0.001)
+
+
+def simulated(clock: VirtualClock) -> SimulatedBackend:
+    """Three brokers without faults."""
+    dice = SeededDice(0)
+    history = History(clock)
+    faults = Faults((), dice.split("faults"), history)
+    cluster = SimulatedCluster(clock, dice.split("cluster"), faults, history)
+    network = Network(clock, dice.split("network"), faults, history, cluster.serve, cluster.nodes)
+    return SimulatedBackend(clock, dice.split("clients"), faults, history, cluster, network)
+
+
 @attrs.frozen
 class ConfluentBackend:
     """confluent-kafka, on a cluster that really listens."""
@@ -78,20 +173,10 @@ class ConfluentBackend:
     session_ms: int
     differs: frozenset[Differs] = frozenset()
 
-    def settings(self, group: str, protocol: GroupProtocol, more: Mapping[str, Any]) -> dict[str, Any]:
-        settings: dict[str, Any] = {"bootstrap.servers": self.cluster.bootstrap_servers, "group.id": group}
-        if protocol is GroupProtocol.CONSUMER:
-            settings["group.protocol"] = "consumer"
-        else:
-            settings["partition.assignment.strategy"] = protocol.value
-            settings["session.timeout.ms"] = self.session_ms
-            settings["heartbeat.interval.ms"] = 200
-        return {**settings, "fetch.wait.max.ms": 50, **more}
-
     def connect(
         self, group: str, topics: Sequence[str], protocol: GroupProtocol, more: Mapping[str, Any]
     ) -> AbstractAsyncContextManager[Client]:
-        return connect(self.settings(group, protocol, more), topics)
+        return connect(settings(self.cluster.bootstrap_servers, self.session_ms, group, protocol, more), topics)
 
     async def new_topic(self, partitions: int) -> str:
         return await trio.to_thread.run_sync(support.new_topic, self.cluster, partitions)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
+import pytest
+import trio
+
+from simulator.runtime.clock import VirtualClock
 from tests.support import Cluster
 
-from .backend import Backend, ConfluentBackend, Differs, GroupProtocol
+from .backend import Backend, ConfluentBackend, Differs, GroupProtocol, simulated
 
 EMBEDDED = frozenset(
     {
@@ -18,9 +24,27 @@ EMBEDDED = frozenset(
 )
 
 
+def in_virtual_time(clock: VirtualClock, main: Callable[[], Awaitable[None]], **options: Any) -> None:
+    """As `trio.run`, for pytest-trio."""
+    trio.run(main, **{**options, "clock": clock})
+
+
+@pytest.fixture(params=["simulator", "embedded", "kafka"])
+def cluster(request: pytest.FixtureRequest) -> Cluster | VirtualClock:
+    """What each implementation runs on; the simulator on a clock."""
+    if request.param == "simulator":
+        clock = VirtualClock()
+        request.node.add_marker(pytest.mark.trio(run=partial(in_virtual_time, clock)))
+        return clock
+    found: Cluster = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
-def backend(cluster: Cluster, request: pytest.FixtureRequest) -> Backend:
+def backend(cluster: Cluster | VirtualClock, request: pytest.FixtureRequest) -> Backend:
     """Each implementation in turn."""
+    if isinstance(cluster, VirtualClock):
+        return simulated(cluster)
     name = request.node.callspec.params["cluster"]
     if name == "embedded":
         # Its classic rebalances last almost as long as a session.

@@ -87,10 +87,22 @@ class KafkaBroker:
     Args:
         properties: Properties of the broker, over `PROPERTIES`.
         client: What clients need besides the address, for instance credentials; for our own look at the broker.
+        relayed_by: Port of a relay, if there is one: a second listener tells clients to come by that port.
+
+    Attributes:
+        relayed_port: Where the second listener is.
     """
 
-    def __init__(self, properties: Mapping[str, str] | None = None, client: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        properties: Mapping[str, str] | None = None,
+        client: Mapping[str, str] | None = None,
+        *,
+        relayed_by: int | None = None,
+    ) -> None:
         self._properties = dict(properties or {})
+        self._relayed_by = relayed_by
+        self.relayed_port = 0
         # Its log would tell of each vain attempt while the broker comes up.
         self._client: dict[str, str | int | float] = {**(client or {}), "log_level": 0}
         self._process: subprocess.Popen[bytes] | None = None
@@ -213,7 +225,7 @@ class KafkaBroker:
 
     def _start_somewhere(self) -> None:
         for attempt in range(START_ATTEMPTS):
-            self._port, controller = _free_ports()
+            self._port, controller, self.relayed_port = _free_ports(3)
             try:
                 self._format(controller)
                 self._launch()
@@ -234,6 +246,7 @@ class KafkaBroker:
             "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
             "log.dirs": str(folder / "data"),
+            **self._with_relay(controller),
             **self._properties,
         }
         settings = folder / "server.properties"
@@ -246,6 +259,16 @@ class KafkaBroker:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
         if done.returncode:
             raise KafkaFailed(f"Kafka's storage can't be formatted; in {folder}:\n{self.log()}")
+
+    def _with_relay(self, controller: int) -> dict[str, str]:
+        if self._relayed_by is None:
+            return {}
+        own = f"PLAINTEXT://127.0.0.1:{self._port}"
+        return {
+            "listeners": f"{own},RELAYED://127.0.0.1:{self.relayed_port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"{own},RELAYED://127.0.0.1:{self._relayed_by}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,RELAYED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        }
 
     def _launch(self) -> None:
         folder = self._folder()
@@ -334,8 +357,8 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two ports that nobody holds at this moment."""
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody holds at this moment."""
     with contextlib.ExitStack() as stack:
         found: list[int] = []
         for port in random.SystemRandom().sample(PORTS, 200):
@@ -345,6 +368,6 @@ def _free_ports() -> tuple[int, int]:
             except OSError:
                 continue
             found.append(port)
-            if len(found) == 2:
-                return found[0], found[1]
+            if len(found) == count:
+                return found
     raise KafkaFailed("no free port found on 127.0.0.1")

@@ -1,4 +1,5 @@
-"""One request by hand: a commit as other clients write it, without the trailing NUL that librdkafka appends."""
+"""One request by hand: a commit as other clients write it, without the trailing NUL that librdkafka appends, and with any
+member and generation."""
 
 from __future__ import annotations
 
@@ -9,14 +10,37 @@ OFFSET_COMMIT, VERSION = 8, 9
 SECONDS_MAX = 10.0
 
 
-def commit(bootstrap_servers: str, group: str, topic: str, number: int, offset: int, metadata: bytes | None) -> int:
-    """Commit one partition of a group that has no members.
+def commit(
+    bootstrap_servers: str,
+    group: str,
+    topic: str,
+    number: int,
+    offset: int,
+    metadata: bytes | None,
+    *,
+    generation: int = -1,
+    member: str = "",
+    instance: str | None = None,
+) -> int:
+    """Commit one partition, by default as an outsider does.
+
+    Args:
+        bootstrap_servers: The cluster.
+        group: The group.
+        topic: Where to commit.
+        number: Where to commit.
+        offset: What to commit.
+        metadata: What to commit with it.
+        generation: That of the member, or its epoch under KIP-848; -1 for an outsider.
+        member: The member's id.
+        instance: Its ``group.instance.id``.
 
     Returns:
         Kafka's error code; 0 for success.
     """
-    no_generation, no_epoch = -1, -1
-    body = _compact(group.encode()) + struct.pack(">i", no_generation) + _compact(b"") + _compact(None)
+    no_epoch = -1
+    body = _compact(group.encode()) + struct.pack(">i", generation) + _compact(member.encode())
+    body += _compact(None if instance is None else instance.encode())
     body += _array_of_one() + _compact(topic.encode())
     body += _array_of_one() + struct.pack(">iqi", number, offset, no_epoch) + _compact(metadata)
     body += b"\0\0\0"  # tagged fields of the partition, the topic and the request: none

@@ -1,0 +1,88 @@
+"""Bugs of the limits: what is fetched, what waits, and what is paused and resumed."""
+
+from __future__ import annotations
+
+from .bug import Bug
+from .edits import Edit
+
+CORE = "trio_consumer.core.engine:Core"
+BACKPRESSURE = "trio_consumer.core.backpressure"
+SMALL = {"options": {"queued_records_max": 10, "queued_records_max_per_partition": 5}}
+
+BUGS = (
+    Bug(
+        name="never-paused",
+        says="fetches on although its queues are full",
+        oracle="bounds",
+        edits=(Edit(f"{CORE}.flow", "wanted = tenure.throttled or self.stopping", "wanted = self.stopping"),),
+        given=SMALL,
+    ),
+    Bug(
+        name="never-resumed",
+        says="pauses a partition whose queue is full and never resumes it",
+        oracle="progress",
+        edits=(Edit(f"{CORE}.flow", "elif not wanted and paused:", "elif False:"),),
+        given=SMALL,
+    ),
+    Bug(
+        name="relief-unnoticed",
+        says="does not look again when the queue of a paused partition has become short",
+        oracle="progress",
+        edits=(Edit("trio_consumer.workers:Workers._run", "if tenure.throttled:\n    self.relieved.send()", "pass"),),
+        given=SMALL,
+    ),
+    Bug(
+        name="pause-outlives-tenure",
+        says="takes a partition that it paused in an earlier tenure for paused still, though it is fetched again",
+        oracle="bounds",
+        edits=(Edit(f"{CORE}.begin", "if partition in self.fetch_paused:", "if False:"),),
+        given=SMALL,
+    ),
+    Bug(
+        name="pause-forgotten-at-the-end",
+        says="forgets what it has paused when a tenure ends, while the client keeps it paused",
+        oracle="progress",
+        edits=(
+            Edit(f"{CORE}.end", "self.ended.append(tenure)", "self.ended.append(tenure)\nself.fetch_paused.clear()"),
+        ),
+        given={**SMALL, "protocol": "cooperative-sticky"},
+    ),
+    Bug(
+        name="counter-drifts",
+        says="counts queued records up and down, and forgets those that were skipped, cancelled or revoked",
+        oracle="progress",
+        edits=(
+            Edit(f"{CORE}.__init__", "self.handled = 0", "self.handled = 0\nself.admitted = 0"),
+            Edit(
+                "trio_consumer.core.intake:_deliver",
+                "_add(core, tenure, batch)",
+                "core.admitted += len(batch)\n_add(core, tenure, batch)",
+            ),
+            Edit(
+                f"{CORE}.flow",
+                "pause: list[Partition] = []",
+                "for tenure in self.tenures.values():\n"
+                "    tenure.throttled |= self.admitted - self.handled >= self.limits.records\n"
+                "pause: list[Partition] = []",
+            ),
+        ),
+        source="parallel-consumer #547, #606, #637",
+        given={"options": {"queued_records_max": 10}},
+    ),
+    Bug(
+        name="parked-stop-the-partition",
+        says="stops a whole partition while one of its records waits for its retry",
+        oracle="stuck",
+        edits=(
+            Edit(
+                f"{CORE}.flow",
+                "pause: list[Partition] = []",
+                "for tenure in self.tenures.values():\n"
+                "    tenure.throttled |= bool(tenure.retrying)\n"
+                "pause: list[Partition] = []",
+            ),
+        ),
+        source="parallel-consumer fork #487, #497",
+        given={"faults": frozenset({"handler-fails-always"}), "options": {"attempts": None}},
+    ),
+)

@@ -1,0 +1,137 @@
+"""Bugs of the fence: what of a tenure may still happen once it closes, and after it has ended."""
+
+from __future__ import annotations
+
+from .bug import Bug
+from .edits import Edit
+
+CORE = "trio_consumer.core.engine:Core"
+POLLER = "trio_consumer.poller:Poller"
+RUN = "trio_consumer.workers:Workers._run"
+RETURNS = {"faults": frozenset({"handler-ignores-cancellation", "rebalance-storm", "leave", "join"})}
+"""Partitions come back to a member whose handlers have not left."""
+
+BUGS = (
+    Bug(
+        name="no-fence-after-revoke",
+        says="goes on starting handlers of partitions that are being revoked",
+        oracle="fence",
+        edits=(Edit(f"{CORE}.close", "tenure.open = False", "tenure.open = not self.stopping"),),
+    ),
+    Bug(
+        name="run-goes-on-after-revoke",
+        says="lets a worker finish all records of its run after the revoke has begun",
+        oracle="fence",
+        edits=(Edit(RUN, "if not tenure.open:\n    break", "pass"),),
+    ),
+    Bug(
+        name="reopened-while-closing",
+        says="opens a tenure for handlers when its start hook returns, though it is being revoked",
+        oracle="fence",
+        edits=(Edit(f"{CORE}.reopen", "tenure.state is not TenureState.ACTIVE\nor tenure.held", "tenure.held"),),
+        given={"hooks": True, "faults": frozenset({"hook-slow", "rebalance-storm", "handler-slow"})},
+    ),
+    Bug(
+        name="loss-overlooked",
+        says="goes on as if lost partitions were still its own",
+        oracle="fence",
+        edits=(Edit(f"{POLLER}._lose", "self._core.end(tenure, lost=True)", "pass"),),
+        given={"faults": frozenset({"loop-blocked-past-poll-interval", "stall-past-session", "member-expelled"})},
+    ),
+    Bug(
+        name="loss-cancels-nothing",
+        says="lets handlers of lost partitions run on to their end",
+        oracle="cancelled",
+        edits=(
+            Edit(
+                f"{CORE}.end",
+                "self.overdue[run] = tenure\nrun.cancel()",
+                "self.overdue[run] = tenure",
+            ),
+        ),
+    ),
+    Bug(
+        name="revoke-cancels-nothing",
+        says="waits for handlers during a revoke and never cancels them before the partitions are given back",
+        oracle="cancelled",
+        edits=(Edit(f"{POLLER}._empty", "run.cancel()", "pass"),),
+        given={"options": {"grace": 0.0}},
+    ),
+    Bug(
+        name="released-before-handlers-left",
+        says="gives partitions back at once, and cancels their handlers after that",
+        oracle="cancelled",
+        edits=(Edit(f"{POLLER}._revoke", "stuck = await self._empty(tenures)", "pass"),),
+        source="parallel-consumer #777; Pyrallel-Consumer finding 15",
+    ),
+    Bug(
+        name="lane-freed-at-the-end",
+        says="frees a lane when its tenure ends, while the handler runs on, so that one key runs twice at once",
+        oracle="order",
+        edits=(Edit(f"{CORE}.blocked", "return True", "return False"),),
+        source="parallel-consumer #843; Pyrallel-Consumer finding 14",
+        given=RETURNS,
+    ),
+    Bug(
+        name="stale-outcome-completes-fresh-record",
+        says="enters the outcome of a handler of an ended tenure into the ledger of the partition's present one",
+        oracle="fence",
+        edits=(
+            Edit(
+                RUN,
+                "complete(record.offset)\nresolved += 1",
+                "present = core.tenures.get(tenure.partition, tenure)\n"
+                "present.ledger._incomplete.pop(record.offset, None)\n"
+                "core.commits.touch(present)\n"
+                "resolved += 1",
+            ),
+        ),
+        source="parallel-consumer #909; Pyrallel-Consumer finding 14",
+        given=RETURNS,
+    ),
+    Bug(
+        name="stale-run-hides-fresh-record",
+        says="drops a fetched record as known already while a handler of an ended tenure has its offset",
+        oracle="progress",
+        edits=(
+            Edit(
+                "trio_consumer.core.intake:_deliver",
+                "_add(core, tenure, batch)",
+                "busy = {run.record.offset for run, old in core.overdue.items()\n"
+                "        if old.partition == tenure.partition and run.record is not None}\n"
+                "_add(core, tenure, [record for record in batch if record.offset not in busy])",
+            ),
+        ),
+        source="parallel-consumer #909, #875",
+        given=RETURNS,
+    ),
+    Bug(
+        name="blocked-lane-forgotten",
+        says="never frees a lane that waited for a handler of the partition's previous tenure",
+        oracle="progress",
+        edits=(Edit(f"{CORE}._unblock", "if waiting is not None and", "if False and waiting is not None and"),),
+        source="parallel-consumer #857",
+        given=RETURNS,
+    ),
+    Bug(
+        name="nobody-woken-for-a-freed-lane",
+        says="makes a lane ready when the old handler leaves, and wakes no worker for it",
+        oracle="progress",
+        edits=(
+            Edit(
+                "trio_consumer.workers:Workers._tell_left",
+                "if tenure.state is TenureState.ENDED:\n    self.wake()",
+                "pass",
+            ),
+        ),
+        given=RETURNS,
+    ),
+    Bug(
+        name="revoke-of-all",
+        says="takes a revoke of some partitions for one of all",
+        oracle="progress",
+        edits=(Edit(f"{CORE}.close", "for partition in partitions if", "for partition in tuple(self.tenures) if"),),
+        source="Pyrallel-Consumer (one flag for all partitions)",
+        given={"protocol": "cooperative-sticky"},
+    ),
+)

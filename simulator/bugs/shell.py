@@ -1,0 +1,68 @@
+"""Bugs of the tasks around the core: who is asked to stop, and whose death is noticed."""
+
+from __future__ import annotations
+
+from .bug import Bug
+from .edits import Edit
+
+POLLER = "trio_consumer.poller:Poller"
+CONSUMER = "trio_consumer.consumer:Consumer"
+
+BUGS = (
+    Bug(
+        name="fatal-error-only-logged",
+        says="logs an error after which the client is dead, and waits on for ever",
+        oracle="progress",
+        edits=(Edit(f"{POLLER}._note", "if event.fatal:", "if False:"),),
+        source="Pyrallel-Consumer (by reading)",
+        given={"static": True, "faults": frozenset({"instance-id-twice"})},
+    ),
+    Bug(
+        name="every-error-is-fatal",
+        says="ends the consumer at any error of the client",
+        oracle="errors",
+        edits=(Edit(f"{POLLER}._note", "if event.fatal:", "if True:"),),
+    ),
+    Bug(
+        name="poll-stops-while-draining",
+        says="stops reading the client's events as soon as it drains",
+        oracle="shutdown",
+        edits=(Edit(f"{POLLER}.run", "while True:", "while not self._core.stopping:"),),
+        source="parallel-consumer #459, #552",
+    ),
+    Bug(
+        name="drain-waits-for-all-queued",
+        says="starts what is queued while it drains",
+        oracle="shutdown",
+        edits=(
+            Edit(
+                f"{CONSUMER}._stop",
+                "while core.running and not self._failed:",
+                "while (core.running or core.queued()) and not self._failed:",
+            ),
+        ),
+        source="parallel-consumer #642, #685",
+    ),
+    Bug(
+        name="grace-without-end",
+        says="waits for running handlers in a revoke for as long as they take",
+        oracle="shutdown",
+        edits=(
+            Edit(
+                f"{POLLER}._empty",
+                "with trio.move_on_at(begun + self._config.grace):",
+                'with trio.move_on_at(float("inf")):',
+            ),
+            Edit(
+                f"{POLLER}._revoke",
+                "with trio.move_on_at(deadline) as scope:",
+                'with trio.move_on_at(float("inf")) as scope:',
+            ),
+        ),
+        source="parallel-consumer #541, #803",
+        given={
+            "faults": frozenset({"handler-hangs", "leave", "join", "rebalance-storm"}),
+            "scale": {"handler-hangs": 3.0},
+        },
+    ),
+)

@@ -1,0 +1,258 @@
+"""A handler of yours under faults: many worlds, each from its seed, and the first that fails as an `AssertionError`.
+
+Each world gets a handler with fresh state, unless you pass a plain function. The consumer is the real one, with your options.
+What the oracles of the simulator find is a failure too: mostly a handler that never ends, now and then a bug of ours.
+
+Faults default to those after which an at-least-once handler must still be right: nothing that takes records away or
+that only our own handler could stand.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import attrs
+
+from trio_consumer import ConfigurationError, Partition, Record
+
+from .faults.catalogue import KINDS, chosen
+from .runtime.processes import Process
+from .subject import Actor, GivenProducer, Records, Subject, cast, checked_subject, under_faults
+from .trace import lines
+from .world.draw import draw
+from .world.history import HandlerEnded, Moment, Violated
+from .world.scenario import TOPIC, Scenario
+from .world.world import Outcome, World, run_world
+
+Oracle: TypeAlias = Callable[[World], object]
+
+SEEDS = 100
+RECORDS = 60
+TRACE_LINES = 40
+SEED_VARIABLE = "TRIO_CONSUMER_SIM_SEED"
+"""Environment: check this seed only, as with ``seed=``."""
+
+HARMFUL = frozenset({
+    "unclean-truncation", "retention", "delete-records", "topic-recreated", "topic-deleted", "compaction",
+    "partitions-added", "foreign-metadata", "handler-fails-always", "handler-raises-group", "hook-slow",
+    "handler-ignores-cancellation", "handler-fails-while-cancelled", "dead-letter-down", "dead-letter-response-lost",
+})  # fmt: skip
+"""Faults that take records away or move keys to other partitions, or that happen in the simulator's own handler only."""
+
+FAULTS = frozenset(KINDS) - HARMFUL
+"""What happens to a handler if it does not say what should."""
+
+
+@attrs.frozen
+class Checked:
+    """What came out of a check that found nothing.
+
+    Args:
+        seeds: How many worlds were run.
+        fired: How often each kind of fault fired.
+        steps: Steps of tasks.
+        seconds: Virtual seconds.
+    """
+
+    seeds: int = 0
+    fired: Mapping[str, int] = attrs.field(factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+
+
+class Falsified(AssertionError):
+    """A world in which something went wrong. The text has what, how to see it again, and the end of the trace.
+
+    Attributes:
+        seed: Of the world.
+        outcome: All that happened in it.
+    """
+
+    def __init__(self, seed: int, outcome: Outcome) -> None:
+        super().__init__(_report(seed, outcome))
+        self.seed = seed
+        self.outcome = outcome
+
+
+def check(
+    handle: Subject,
+    *,
+    seeds: int | None = None,
+    start: int = 0,
+    seed: int | None = None,
+    faults: Iterable[str] | None = None,
+    oracle: Oracle | None = None,
+    always: Oracle | None = None,
+    records: Records = RECORDS,
+    options: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> Checked:
+    """Run a handler in many worlds.
+
+    Args:
+        handle: An async function that takes a record; or a class or function that takes the `World` and makes a handler
+            with fresh state: see `Subject`.
+        seeds: How many worlds; 100 if neither you nor the command line says.
+        start: The first seed.
+        seed: Only this one.
+        faults: Names of kinds or groups of faults, each of which can happen in each world; by default each seed draws
+            some of `FAULTS`.
+        oracle: Called with the world when everything was consumed and committed: raises `AssertionError` if something
+            is wrong.
+        always: The same after each call of the handler.
+        records: How many, or keys and values as bytes, or what makes them anew for each world.
+        options: Keyword arguments of `open_consumer`, as in your program; no others.
+        settings: librdkafka's settings.
+        given: Other fields of `Scenario`, for instance ``members=3`` or ``scheduler="pct"``; the rest is drawn.
+
+    Raises:
+        Falsified: A world went wrong.
+        ConfigurationError: An argument is wrong.
+    """
+    subject = checked_subject(handle)
+    only = _only(seed)
+    numbers = [only] if only is not None else range(start, start + (seeds if seeds is not None else _defaults.seeds))
+    fired: dict[str, int] = {}
+    steps, seconds = 0, 0.0
+    for number in numbers:
+        scenario = _scenario(number, faults, options, settings, given)
+        outcome = _judged(scenario, subject, oracle, always, records)
+        if outcome.failed:
+            raise Falsified(number, outcome)
+        steps += outcome.steps
+        seconds += outcome.seconds
+        for kind, count in outcome.fired.items():
+            fired[kind] = fired.get(kind, 0) + count
+    return Checked(len(numbers), fired, steps, seconds)
+
+
+def visible(world: World) -> list[Record]:
+    """All records that the consumers of this world should have been given by its end, by partition and offset."""
+    return [
+        Record(TOPIC, number, entry.offset, entry.key, entry.value, entry.headers, entry.timestamp)
+        for number in range(world.cluster.partitions(TOPIC))
+        for entry in world.cluster.visible(Partition(TOPIC, number))
+    ]
+
+
+class _Defaults:
+    """What the command line says where the call does not. Set by the pytest plugin."""
+
+    def __init__(self) -> None:
+        self.seeds = SEEDS
+        self.seed: int | None = None
+
+
+_defaults = _Defaults()
+
+
+def _only(seed: int | None) -> int | None:
+    if _defaults.seed is not None:
+        return _defaults.seed
+    text = os.environ.get(SEED_VARIABLE)
+    if not text:
+        return seed
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(f"{SEED_VARIABLE}={text!r}: give a whole number") from None
+
+
+def _scenario(
+    seed: int,
+    faults: Iterable[str] | None,
+    options: Mapping[str, Any] | None,
+    settings: Mapping[str, Any] | None,
+    given: Mapping[str, Any],
+) -> Scenario:
+    """The world of a seed. Of the consumer's options nothing is drawn: they are the user's."""
+    try:
+        drawn = draw(seed, **given)
+    except TypeError as error:
+        raise ConfigurationError(f"{error}: give fields of Scenario ({', '.join(_names())})") from None
+    fixed: dict[str, Any] = {
+        "faults": drawn.faults & FAULTS if faults is None else chosen(faults),
+        "options": dict(options or {}),
+        "settings": dict(settings or {}),
+    }
+    return attrs.evolve(drawn, **{name: value for name, value in fixed.items() if name not in given})
+
+
+def _names() -> list[str]:
+    return [field.name for field in attrs.fields(Scenario)]
+
+
+def _judged(
+    scenario: Scenario, subject: Subject, oracle: Oracle | None, always: Oracle | None, records: Records
+) -> Outcome:
+    """Run a world and ask the user's oracles."""
+    stage: list[World] = []
+    actors: list[Actor] = []
+
+    def prepare(world: World) -> None:
+        actor = cast(subject, world)
+        stage.append(world)
+        actors.append(actor)
+        world.producer = GivenProducer(world, records)  # type: ignore[assignment]
+        if always is not None or actor.always is not None:
+            world.history.listen(HandlerEnded, lambda _: _ask(world, "always", always, actor.always))
+
+    def handler_of(world: World, process: Process) -> Any:
+        return under_faults(world, process, actors[0].handle)
+
+    outcome = run_world(scenario, handler=handler_of, prepare=prepare)
+    world, actor = stage[0], actors[0]
+    if not outcome.error:
+        _ask(world, "invariant", oracle, actor.invariant)
+    history = world.history.moments
+    violations = tuple(moment.event for moment in history if type(moment.event) is Violated)
+    return attrs.evolve(outcome, moments=tuple(history), violations=violations)
+
+
+def _ask(world: World, name: str, oracle: Oracle | None, own: Callable[[], object] | None) -> None:
+    """Whether the user is content."""
+    try:
+        if oracle is not None:
+            oracle(world)
+        if own is not None:
+            own()
+    except Exception as error:
+        said = "".join(traceback.format_exception(error)).rstrip()
+        world.history.add(Violated(name, "", f"{_short(error)}\n{said}"))
+
+
+def _short(error: BaseException) -> str:
+    said = str(error).strip()
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _report(seed: int, outcome: Outcome) -> str:
+    """What went wrong, how to see it again, and how it came to that."""
+    said = [f"seed {seed}: {_headline(outcome)}", ""]
+    for violation in outcome.violations[:3]:
+        said += [f"{violation.oracle}: {violation.text}", ""]
+    if outcome.error:
+        said += [outcome.error.rstrip(), ""]
+    said += [
+        f"Again: check(..., seed={seed}), or pytest --sim-seed={seed}, or {SEED_VARIABLE}={seed} in the environment",
+        outcome.scenario.pasted(),
+        "",
+        f"The last {TRACE_LINES} events:",
+        *[line.text for line in list(lines(_told(outcome.moments)))[-TRACE_LINES:]],
+    ]
+    return "\n".join(said)
+
+
+def _told(moments: Iterable[Moment]) -> list[Moment]:
+    return [moment for moment in moments if type(moment.event) is not Violated]
+
+
+def _headline(outcome: Outcome) -> str:
+    if outcome.violations:
+        violation = outcome.violations[0]
+        return f"{violation.oracle}: {violation.text.splitlines()[0]}"
+    return outcome.error.rstrip().rpartition("\n")[2]

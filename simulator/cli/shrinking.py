@@ -1,0 +1,58 @@
+"""How a shrink ended: one JSON object, or the world before and after, side by side."""
+
+from __future__ import annotations
+
+import json as json_
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..report.picture import facts
+from ..reproduce import command_of
+from ..shrink import Shrunk
+from . import show
+
+
+def as_json(shrunk: Shrunk) -> str:
+    """One object."""
+    found = shrunk.found
+    return json_.dumps(
+        {
+            "seed": shrunk.before.seed,
+            "oracle": shrunk.kind,
+            "violation": show.found_as_json(found) if found else None,
+            "error": shrunk.verdict.error,
+            "tries": shrunk.tries,
+            "complete": shrunk.complete,
+            "faults_fired": shrunk.fired,
+            "scenario": shrunk.scenario.pasted(),
+            "command": command_of(shrunk.scenario),
+        }
+    )
+
+
+def as_tables(shrunk: Shrunk) -> RenderableType:
+    """For people."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(style="dim")
+    table.add_column(style="bold")
+    table.add_row("", "before", "after")
+    table.add_row("seed", str(shrunk.before.seed), str(shrunk.scenario.seed))
+    for (name, before), (_, after) in zip(facts(shrunk.before), facts(shrunk.scenario), strict=True):
+        table.add_row(name, Text(before), Text(after))
+    table.add_row("", "", Text(", ".join(sorted(shrunk.scenario.faults))))
+    table.add_row("fired", "", f"{shrunk.fired}")
+    ended = "" if shrunk.complete else "; there may be a smaller one: give more --tries or --seconds"
+    found = shrunk.found
+    what = show.violation(found) if found else Text(shrunk.verdict.error.rstrip(), "red")
+    return Group(
+        table,
+        Text(f"\n{shrunk.tries:,} worlds tried{ended}\n", "dim"),
+        what,
+        Text(),
+        Text(shrunk.scenario.pasted()),
+        Text(),
+        Text(command_of(shrunk.scenario), "cyan"),
+    )

@@ -1,0 +1,215 @@
+"""Is a seed all that decides a world? Runs seeds here and in other processes, and compares what happened.
+
+The other processes have another hash seed, and may be other Pythons. Where a digest differs, both trails are fetched
+and the first line that differs is named. Run as ``python -m simulator.determinism``, with what is wanted as JSON, the
+module is the other process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from trio_consumer import ConfigurationError
+
+from .fuzz import Runner, load
+from .reproduce import scenario_of
+from .runtime.digest import Divergence, digest_of, first_divergence, trail
+from .tally import WORLD
+
+HASH_SEED, OTHER_HASH_SEED = "0", "1789"
+DIVERGENCES_MAX = 5
+"""So many are looked into."""
+
+Digests = Mapping[int, str]
+
+
+@attrs.frozen
+class Other:
+    """A process to compare with.
+
+    Args:
+        python: Its interpreter.
+        hash_seed: Its PYTHONHASHSEED.
+    """
+
+    python: str
+    hash_seed: str
+
+
+@attrs.frozen
+class Difference:
+    """A seed whose world was another one there.
+
+    Args:
+        seed: Which.
+        other: Where.
+        divergence: The first line that differs; ``None`` if both trails were the same the second time.
+    """
+
+    seed: int
+    other: Other
+    divergence: Divergence | None
+
+
+@attrs.frozen
+class Comparison:
+    """What came out.
+
+    Args:
+        seeds: How many were compared.
+        digest: Of all digests, to compare with another machine's.
+        others: With which processes, and what Python each says it is.
+        differing: How many seeds differed, by process, in the same order.
+        differences: The first of them.
+    """
+
+    seeds: int
+    digest: str
+    others: tuple[tuple[Other, str], ...]
+    differing: tuple[int, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def same(self) -> bool:
+        return not any(self.differing)
+
+
+def others_of(pythons: Sequence[str]) -> list[Other]:
+    """This interpreter with another hash seed than this process may have, and each of the given ones."""
+    return [Other(sys.executable, OTHER_HASH_SEED), *(Other(python, HASH_SEED) for python in pythons)]
+
+
+def compare(
+    start: int,
+    seeds: int,
+    given: Mapping[str, Any],
+    *,
+    pythons: Sequence[str] = (),
+    runner: str = WORLD,
+    look: Callable[[int], object] | None = None,
+) -> Comparison:
+    """Run the seeds everywhere at once and compare.
+
+    Args:
+        start: The first seed.
+        seeds: How many.
+        given: As for `simulator.reproduce.scenario_of`.
+        pythons: Further interpreters, with all that the simulator needs installed.
+        runner: What runs a scenario.
+        look: Called with the number of seeds that have run here.
+
+    Raises:
+        ConfigurationError: A process could not run the seeds.
+    """
+    if seeds < 1:
+        raise ConfigurationError(f"--seeds {seeds}: give at least 1")
+    wanted = {"start": start, "seeds": seeds, "given": as_json(given), "runner": runner}
+    others = others_of(pythons)
+    running: list[subprocess.Popen[str]] = []
+    try:
+        running.extend(_began(other, wanted) for other in others)
+        run = load(runner)
+        here: dict[int, str] = {}
+        for seed in range(start, start + seeds):
+            here[seed] = digest_of(trail_of(seed, given, run))
+            if look is not None:
+                look(len(here))
+        answers = [_digests(other, process) for other, process in zip(others, running, strict=True)]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    differing = [[seed for seed in here if found.get(seed) != here[seed]] for _, found in answers]
+    differences = [
+        Difference(seed, other, _divergence(other, wanted, trail_of(seed, given, run), seed))
+        for other, wrong in zip(others, differing, strict=True)
+        for seed in wrong[:DIVERGENCES_MAX]
+    ]
+    return Comparison(
+        seeds=seeds,
+        digest=digest_of(here.values()),
+        others=tuple((other, says) for other, (says, _) in zip(others, answers, strict=True)),
+        differing=tuple(map(len, differing)),
+        differences=tuple(differences),
+    )
+
+
+def trail_of(seed: int, given: Mapping[str, Any], runner: Runner) -> list[str]:
+    """The world of a seed, line by line. One that did not come to its end has the reason as its last line."""
+    outcome = runner(scenario_of(seed, given))
+    last = f"{outcome.steps} steps, {outcome.seconds:.9f} s, error {outcome.error!r}"
+    return [" ".join(line.splitlines()) for line in (*trail(outcome.moments), last)]
+
+
+def as_json(given: Mapping[str, Any]) -> dict[str, Any]:
+    """With lists for sets."""
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in given.items()}
+
+
+def _began(other: Other, wanted: Mapping[str, Any]) -> subprocess.Popen[str]:
+    root = str(Path(__file__).parents[1])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        return subprocess.Popen(
+            [other.python, "-m", __name__, json.dumps(wanted)],
+            env={**os.environ, "PYTHONHASHSEED": other.hash_seed, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    except OSError as error:
+        _unusable(other, error.strerror or str(error))
+
+
+def _unusable(other: Other, why: str) -> NoReturn:
+    raise ConfigurationError(
+        f"--python {other.python!r} can't run the seeds ({why}): give a CPython >= 3.11 that has trio-consumer's "
+        "dependencies"
+    )
+
+
+def _said(other: Other, process: subprocess.Popen[str]) -> list[str]:
+    out, err = process.communicate()
+    if process.returncode:
+        _unusable(other, (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1])
+    return out.splitlines()
+
+
+def _digests(other: Other, process: subprocess.Popen[str]) -> tuple[str, Digests]:
+    says, *lines = _said(other, process)
+    pairs = [line.split() for line in lines]
+    return says, {int(seed): digest for seed, digest in pairs}
+
+
+def _divergence(other: Other, wanted: Mapping[str, Any], here: Sequence[str], seed: int) -> Divergence | None:
+    with _began(other, {**wanted, "trail": seed}) as process:
+        return first_divergence(here, _said(other, process)[1:])
+
+
+def answer(wanted: Mapping[str, Any]) -> Iterator[str]:
+    """What the other process prints: which Python it is, and then a digest a line, or one trail."""
+    yield f"{platform.python_implementation()} {platform.python_version()}"
+    given = {
+        name: frozenset(value) if name in ("faults", "muted") else value for name, value in wanted["given"].items()
+    }
+    runner = load(wanted["runner"])
+    if "trail" in wanted:
+        yield from trail_of(wanted["trail"], given, runner)
+        return
+    for seed in range(wanted["start"], wanted["start"] + wanted["seeds"]):
+        yield f"{seed} {digest_of(trail_of(seed, given, runner))}"
+
+
+if __name__ == "__main__":
+    for said in answer(json.loads(sys.argv[1])):
+        sys.stdout.write(said + "\n")

@@ -1,0 +1,111 @@
+"""Virtual time. It passes only when no task can run, and then jumps to whatever comes next.
+
+What comes next is a deadline of Trio's or a timer of ours. Brokers, networks and clients are plain callbacks on timers:
+no task, no cancel scope. Timers of one instant fire in the order in which they were set.
+
+Without Trio `VirtualClock.advance` drives the timers, so that all of Kafka can be tested synchronously.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+import trio
+
+IDLE_SECONDS = 0.001
+"""Real seconds that Trio may wait for what never comes: nothing is due, and no task can run."""
+
+
+class Timer:
+    """Something that happens later. Compares by time, then by the order in which it was set."""
+
+    __slots__ = ("act", "arguments", "number", "when")
+
+    def __init__(self, when: float, number: int, act: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        self.when = when
+        self.number = number
+        self.act: Callable[..., object] | None = act
+        self.arguments = arguments
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.when < other.when or (self.when == other.when and self.number < other.number)
+
+    def cancel(self) -> None:
+        """It does not happen. Cancelling what has happened changes nothing."""
+        self.act = None
+        self.arguments = ()
+
+
+class VirtualClock(trio.abc.Clock):
+    """Trio's clock in a world, and the timers of everything that is no task.
+
+    Attributes:
+        now: Virtual seconds since the world began.
+        stuck: Called when no task can run and nothing is due: the world would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.stuck: Callable[[], object] = lambda: None
+        self._timers: list[Timer] = []
+        self._numbers = 0
+
+    def at(self, when: float, act: Callable[..., object], *arguments: Any) -> Timer:
+        """Call ``act(*arguments)`` at this time, or at once after what is running if it is past."""
+        self._numbers += 1
+        timer = Timer(when if when > self.now else self.now, self._numbers, act, arguments)
+        heappush(self._timers, timer)
+        return timer
+
+    def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
+        """Call ``act(*arguments)`` after so many virtual seconds."""
+        return self.at(self.now + seconds, act, *arguments)
+
+    def advance(self, seconds: float) -> None:
+        """Let so many virtual seconds pass, without Trio."""
+        until = self.now + seconds
+        while (due := self.next_due()) <= until:
+            self.now = max(self.now, due)
+            self.fire()
+        self.now = until
+
+    def next_due(self) -> float:
+        """When the next timer fires; infinity if there is none."""
+        timers = self._timers
+        while timers and timers[0].act is None:
+            heappop(timers)
+        return timers[0].when if timers else math.inf
+
+    def fire(self) -> None:
+        """Call what is due now."""
+        timers, now = self._timers, self.now
+        while timers and timers[0].when <= now:
+            timer = heappop(timers)
+            act = timer.act
+            if act is not None:
+                timer.act = None
+                act(*timer.arguments)
+
+    # What Trio asks
+
+    def start_clock(self) -> None:
+        pass
+
+    def current_time(self) -> float:
+        return self.now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Trio calls this only when no task can run."""
+        due = self.next_due()
+        if due <= deadline and due != math.inf:
+            self.now = max(self.now, due)
+            self.fire()
+        elif deadline != math.inf:
+            self.now = max(self.now, deadline)
+        else:
+            self.stuck()
+            return IDLE_SECONDS
+        return 0

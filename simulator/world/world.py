@@ -1,0 +1,264 @@
+"""A world: one run of a scenario, from its start to the verdict.
+
+Two phases. In the first, faults happen while records are produced and consumed. Then everything heals, and within a bound
+of virtual time all must be resolved and committed. At last the members drain, and nothing of them may be left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from trio_consumer import Partition, Record
+
+from ..faults.faults import Faults
+from ..kafka.cluster import Cluster
+from ..kafka.network import Network
+from ..oracles import watch
+from ..runtime.clock import VirtualClock
+from ..runtime.dice import Dice, SeededDice
+from ..runtime.processes import Process
+from ..runtime.run import run
+from ..runtime.schedulers import Scheduler
+from ..runtime.schedulers import scheduler as named_scheduler
+from ..runtime.trio_internals import Steps
+from .expect import expectations
+from .history import History, Moment, PhaseBegan, Transition, Violated
+from .members import Members, sampled
+from .nemesis import Nemesis
+from .scenario import GROUP, TOPIC, Scenario
+from .workload import Producer, stock_handler
+
+Handler: TypeAlias = Callable[[Record], Awaitable[None]]
+HandlerOf: TypeAlias = "Callable[[World, Process], Handler]"
+"""Makes the handler of one process."""
+
+LOOK_SECONDS = 0.1
+SAMPLE_SECONDS = 0.25
+END_SECONDS = 30.0
+"""How long the members may take to drain at the end, in virtual seconds."""
+STEPS_MAX = 400_000
+"""Steps of tasks in a world; the largest honest one takes a tenth."""
+
+
+@attrs.frozen
+class Outcome:
+    """What came out of a world.
+
+    Args:
+        scenario: What it was.
+        violations: What the oracles found, in order of time.
+        moments: The whole history.
+        fired: How often each kind of fault fired.
+        transitions: How often each row of the coordinator's tables was taken, by (table, state, event, after).
+        steps: Steps of Trio tasks.
+        seconds: Virtual seconds.
+        error: Why the world itself did not come to its end, with the traceback, or ``""``.
+        taken: Time and task of each step, if they were recorded.
+    """
+
+    scenario: Scenario
+    violations: tuple[Violated, ...]
+    moments: tuple[Moment, ...]
+    fired: Mapping[str, int]
+    transitions: Mapping[tuple[str, str, str, str], int]
+    steps: int
+    seconds: float
+    error: str = ""
+    taken: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.violations or self.error)
+
+
+class World:
+    """One run of a scenario. What handlers, faults and tests may see and do is public.
+
+    Attributes:
+        scenario: What it runs.
+        clock: Virtual time.
+        dice: Where choices come from; take ``dice.split("something of yours")``.
+        history: All that happened.
+        faults: What fires.
+        cluster: The brokers.
+        network: The links to them.
+        members: The members and their processes.
+        ending: True once members that end stay away.
+    """
+
+    def __init__(self, scenario: Scenario, *, dice: Dice | None = None, handler: HandlerOf = stock_handler) -> None:
+        self.scenario = scenario
+        self.clock = VirtualClock()
+        self.dice: Dice = dice if dice is not None else SeededDice(scenario.seed)
+        self.history = History(self.clock)
+        self.faults = Faults(
+            scenario.faults,
+            self.dice.split("faults"),
+            self.history,
+            scale=scenario.scale,
+            muted=scenario.muted,
+        )
+        self.cluster = Cluster(
+            self.clock, self.dice.split("cluster"), self.faults, self.history, version=scenario.version
+        )
+        self.network = Network(
+            self.clock,
+            self.dice.split("network"),
+            self.faults,
+            self.history,
+            self.cluster.serve,
+            self.cluster.nodes,
+        )
+        self.tenures = itertools.count(1)
+        self.commits = itertools.count(1)
+        self.members = Members(self)
+        self.nemesis = Nemesis(self)
+        self.producer = Producer(scenario, self.cluster, self.clock, self.dice.split("producer"))
+        self.ending = False
+        self.nursery: trio.Nursery
+        self._handler = handler
+        self._failing: dict[tuple[int, int], bool] = {}
+
+    # For members and handlers
+
+    def register(self, process: Process) -> None:
+        """A process begins."""
+        process.farewells.append(lambda: self.network.kill(process.name))
+
+    def handler_for(self, process: Process) -> Handler:
+        return self._handler(self, process)
+
+    def cancel(self, process: Process) -> None:
+        """Cancel the run of this process' consumer from outside."""
+        self.members.cancel(process.member)
+
+    def fails_always(self, record: Record) -> bool:
+        """Whether this record's handler raises at each attempt, until the world heals."""
+        place = (record.partition, record.offset)
+        if place not in self._failing:
+            self._failing[place] = self.faults.fires("handler-fails-always", f"{record.partition}@{record.offset}")
+        return self._failing[place] and self.faults.active
+
+    # The run
+
+    async def main(self) -> None:
+        scenario = self.scenario
+        async with trio.open_nursery() as self.nursery:
+            self.begin()
+            await trio.sleep(scenario.fault_seconds)
+            self.heal()
+            with trio.move_on_after(scenario.heal_seconds):
+                while not self.done():
+                    await trio.sleep(LOOK_SECONDS)
+            await self.finish()
+            self.nursery.cancel_scope.cancel()
+
+    def begin(self) -> None:
+        """The topic, its records, the members and the faults."""
+        scenario = self.scenario
+        self.history.add(PhaseBegan("faults"))
+        self.cluster.create_topic(TOPIC, scenario.partitions)
+        self.producer.start()
+        for number in range(scenario.members):
+            name = f"m{number}"
+            self.members.start(name, instance_id=name if scenario.static else None)
+        self.nemesis.start()
+        self.clock.after(SAMPLE_SECONDS, self._sample)
+
+    def heal(self) -> None:
+        """No more faults, and what they broke works again."""
+        self.faults.heal()
+        self.nemesis.heal()
+        self.producer.finish()
+        self.history.add(PhaseBegan("heal"))
+
+    def done(self) -> bool:
+        """Whether everything is committed."""
+        committed = self.cluster.coordinator.committed
+        return all(
+            committed(GROUP, partition).offset == self.cluster.end(partition)
+            for partition in (Partition(TOPIC, number) for number in range(self.cluster.partitions(TOPIC)))
+        )
+
+    async def finish(self) -> None:
+        """Drain all members, and wait until nothing of them is left."""
+        self.ending = True
+        for name in list(self.members.lives):
+            self.members.leave(name, for_good=True)
+        with trio.move_on_after(END_SECONDS):
+            while self.members.running:
+                await trio.sleep(LOOK_SECONDS)
+        self.history.add(PhaseBegan("end"))
+
+    def _sample(self) -> None:
+        if self.ending:
+            return
+        for life in self.members.lives.values():
+            if life.consumer is not None and life.process.alive:
+                self.history.add(sampled(life.process.name, life.consumer))
+        self.clock.after(SAMPLE_SECONDS, self._sample)
+
+
+def run_world(
+    scenario: Scenario,
+    *,
+    dice: Dice | None = None,
+    handler: HandlerOf = stock_handler,
+    oracles: Iterable[str] | None = None,
+    scheduler: Scheduler | None = None,
+    prepare: Callable[[World], object] | None = None,
+    record_steps: bool = False,
+) -> Outcome:
+    """Run a scenario to its end.
+
+    Args:
+        scenario: What to run.
+        dice: Draws instead of the scenario's seed.
+        handler: Makes the handler of each process.
+        oracles: Names of the oracles that watch; all by default.
+        scheduler: Chooses tasks instead of the scenario's scheduler.
+        prepare: Called with the world before it begins, for instance to listen to its history.
+        record_steps: Keep the name of the task of each step, for comparing two runs.
+    """
+    world = World(scenario, dice=dice, handler=handler)
+    watching = watch(world.history, expectations(scenario), oracles)
+    if prepare is not None:
+        prepare(world)
+    error = ""
+    chooser = scheduler or named_scheduler(scenario.scheduler, world.dice.split("schedule"), depth=scenario.depth)
+    steps = Steps(recording=record_steps)
+    try:
+        run(
+            world.main,
+            clock=world.clock,
+            scheduler=chooser,
+            steps_max=STEPS_MAX,
+            seconds_max=scenario.fault_seconds + scenario.heal_seconds + 2 * END_SECONDS,
+            steps=steps,
+            seed=scenario.seed,
+        )
+    except (Exception, BaseExceptionGroup) as failure:
+        error = "".join(traceback.format_exception(failure))
+    else:
+        watching.finish()
+    history = world.history.moments
+    return Outcome(
+        scenario=scenario,
+        violations=tuple(moment.event for moment in history if type(moment.event) is Violated),
+        moments=tuple(history),
+        fired=Counter(world.faults.fired),
+        transitions=Counter(
+            tuple(moment.event[1:]) for moment in history if type(moment.event) is Transition  # type: ignore[misc]
+        ),
+        steps=steps.count,
+        seconds=world.clock.now,
+        error=error,
+        taken=tuple(steps.recorded),
+    )
