@@ -1,8 +1,8 @@
 """A simulated database: what a handler of yours may write to, with the failures that databases have.
 
-Rows have a key and a value. Transactions are serializable: each reads the rows as they were when it began, and its commit
-fails with `Conflict` if another one has changed what it read. It is shared by all processes of a world and survives
-them; what a dead process would still write is refused, as its connection is gone.
+Rows have a key and a value. Transactions are serializable: each reads the rows as they were when it began, and its
+commit fails with `Conflict` if another one has changed what it read. It is shared by all processes of a world and
+survives them; what a dead process would still write is refused, as its connection is gone.
 
 Between any two calls time passes, so a process can die, or a handler be cancelled, at each of them. A commit can fail
 before it is applied, or be applied and its answer lost: then the handler sees `ConnectionLost` either way, and must
@@ -96,8 +96,8 @@ class Database(Mapping[Any, Any]):
         self._latency = latency
         self._unavailable = unavailable
         self._response_lost = response_lost
-        # Of each row all versions that running transactions may still read: numbers of commits, and values.
         self._rows: dict[Any, Any] = {}
+        # The number of the commit that changed a row last.
         self._changed: dict[Any, int] = {}
 
     @asynccontextmanager

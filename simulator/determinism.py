@@ -12,9 +12,11 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any
 
 import attrs
 
@@ -114,20 +116,19 @@ def compare(
         raise ConfigurationError(f"--seeds {seeds}: give at least 1")
     wanted = {"start": start, "seeds": seeds, "given": as_json(given), "runner": runner}
     others = others_of(pythons)
-    running: list[subprocess.Popen[str]] = []
+    running: list[_Process] = []
     try:
-        running.extend(_began(other, wanted) for other in others)
+        running.extend(_Process(other, wanted) for other in others)
         run = load(runner)
         here: dict[int, str] = {}
         for seed in range(start, start + seeds):
             here[seed] = digest_of(trail_of(seed, given, run))
             if look is not None:
                 look(len(here))
-        answers = [_digests(other, process) for other, process in zip(others, running, strict=True)]
+        answers = [process.digests() for process in running]
     finally:
         for process in running:
-            process.kill()
-            process.wait()
+            process.end()
     differing = [[seed for seed in here if found.get(seed) != here[seed]] for _, found in answers]
     differences = [
         Difference(seed, other, _divergence(other, wanted, trail_of(seed, given, run), seed))
@@ -155,45 +156,64 @@ def as_json(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in given.items()}
 
 
-def _began(other: Other, wanted: Mapping[str, Any]) -> subprocess.Popen[str]:
-    root = str(Path(__file__).parents[1])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    try:
-        return subprocess.Popen(
-            [other.python, "-m", __name__, json.dumps(wanted)],
-            env={**os.environ, "PYTHONHASHSEED": other.hash_seed, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+class _Process:
+    """The other process. What it says goes to files, so that it never waits for us to read."""
+
+    def __init__(self, other: Other, wanted: Mapping[str, Any]) -> None:
+        self.other = other
+        root = str(Path(__file__).parents[1])
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._files = ExitStack()
+        self._out = self._files.enter_context(tempfile.TemporaryFile("w+"))
+        self._err = self._files.enter_context(tempfile.TemporaryFile("w+"))
+        try:
+            self._process = subprocess.Popen(
+                [other.python, "-m", __name__, json.dumps(wanted)],
+                env={**os.environ, "PYTHONHASHSEED": other.hash_seed, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=self._out,
+                stderr=self._err,
+            )
+        except OSError as error:
+            self._files.close()
+            raise self._unusable(error.strerror or str(error)) from error
+
+    def lines(self) -> list[str]:
+        """What it printed, once it has ended."""
+        if code := self._process.wait():
+            said = _text(self._err).strip().splitlines()
+            raise self._unusable(said[-1] if said else f"exit code {code}")
+        return _text(self._out).splitlines()
+
+    def digests(self) -> tuple[str, Digests]:
+        """Which Python it says it is, and the digest of each seed."""
+        says, *lines = self.lines()
+        pairs = [line.split() for line in lines]
+        return says, {int(seed): digest for seed, digest in pairs}
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._files.close()
+
+    def _unusable(self, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"--python {self.other.python!r} can't run the seeds ({why}): give a CPython >= 3.11 that has "
+            "trio-consumer's dependencies"
         )
-    except OSError as error:
-        _unusable(other, error.strerror or str(error))
 
 
-def _unusable(other: Other, why: str) -> NoReturn:
-    raise ConfigurationError(
-        f"--python {other.python!r} can't run the seeds ({why}): give a CPython >= 3.11 that has trio-consumer's "
-        "dependencies"
-    )
-
-
-def _said(other: Other, process: subprocess.Popen[str]) -> list[str]:
-    out, err = process.communicate()
-    if process.returncode:
-        _unusable(other, (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1])
-    return out.splitlines()
-
-
-def _digests(other: Other, process: subprocess.Popen[str]) -> tuple[str, Digests]:
-    says, *lines = _said(other, process)
-    pairs = [line.split() for line in lines]
-    return says, {int(seed): digest for seed, digest in pairs}
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 def _divergence(other: Other, wanted: Mapping[str, Any], here: Sequence[str], seed: int) -> Divergence | None:
-    with _began(other, {**wanted, "trail": seed}) as process:
-        return first_divergence(here, _said(other, process)[1:])
+    process = _Process(other, {**wanted, "trail": seed})
+    try:
+        return first_divergence(here, process.lines()[1:])
+    finally:
+        process.end()
 
 
 def answer(wanted: Mapping[str, Any]) -> Iterator[str]:

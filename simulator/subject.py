@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import attrs
 import trio
@@ -40,17 +40,13 @@ SLOW_SECONDS = 1.0
 """A slow handler waits for up to so long before it begins."""
 
 
-def _nothing() -> None:
-    pass
-
-
 @attrs.frozen
 class Actor:
     """A subject in one world."""
 
     handle: Handler
-    invariant: Callable[[], object] = _nothing
-    always: Callable[[], object] = _nothing
+    invariant: Callable[[], object] | None = None
+    always: Callable[[], object] | None = None
 
 
 def checked_subject(subject: Any) -> Any:
@@ -82,10 +78,10 @@ def cast(subject: Subject, world: World) -> Actor:
             f"{name} made {type(made).__name__} for a world: it must make an async function, or an object that has one "
             "as `handle`"
         )
-    return Actor(handle, getattr(made, "invariant", _nothing), getattr(made, "always", _nothing))
+    return Actor(handle, getattr(made, "invariant", None), getattr(made, "always", None))
 
 
-def is_async(found: object) -> bool:
+def is_async(found: object) -> TypeGuard[Handler]:
     """Whether calling it gives something to await."""
     if inspect.isclass(found) or not callable(found):
         return False

@@ -1,7 +1,8 @@
-"""Fixtures for every test: a real Kafka, an embedded cluster, and one of each in turn.
+"""Fixtures for every test: a real Kafka, an embedded cluster, one of each in turn, and a browser.
 
-Tests that use the real one carry the marker ``kafka``. Where it is unavailable they skip and say why; with
-``TRIO_CONSUMER_REQUIRE_KAFKA=1`` they fail instead.
+Tests that use a real Kafka carry the marker ``kafka``, those that use a browser the marker ``browser``. Where it is
+unavailable they skip and say why; with ``TRIO_CONSUMER_REQUIRE_KAFKA=1`` or ``TRIO_CONSUMER_REQUIRE_BROWSER=1`` they
+fail instead.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from typing import NoReturn
 import pytest
 
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable
+from tests.simulator.browser import Browser, BrowserUnavailable
 from tests.support import Cluster
 from trio_consumer.client.embedded import EmbeddedCluster
 
 REQUIRE_KAFKA = "TRIO_CONSUMER_REQUIRE_KAFKA"
+REQUIRE_BROWSER = "TRIO_CONSUMER_REQUIRE_BROWSER"
 
 
-def refuse(reason: str) -> NoReturn:
-    """Skip for want of Kafka, or fail where it is required."""
-    if os.environ.get(REQUIRE_KAFKA) == "1":
-        pytest.fail(f"{REQUIRE_KAFKA}=1, and Kafka is unavailable: {reason}", pytrace=False)
-    pytest.skip(f"Kafka is unavailable: {reason}")
+def refuse(what: str, required: str, reason: str) -> NoReturn:
+    """Skip for want of something, or fail where the environment requires it."""
+    if os.environ.get(required) == "1":
+        pytest.fail(f"{required}=1, and {what} is unavailable: {reason}", pytrace=False)
+    pytest.skip(f"{what} is unavailable: {reason}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chosen = getattr(getattr(item, "callspec", None), "params", {}).get("cluster")
         if "kafka" in names or "own_kafka" in names or chosen == "kafka":
             item.add_marker("kafka")
+        if "browser" in names:
+            item.add_marker("browser")
 
 
 @contextmanager
@@ -44,7 +49,7 @@ def started_kafka() -> Iterator[KafkaBroker]:
     except KafkaUnavailable as error:
         reason = str(error)
     if reason is not None:
-        refuse(reason)
+        refuse("Kafka", REQUIRE_KAFKA, reason)
     try:
         yield broker
     finally:
@@ -63,6 +68,23 @@ def own_kafka() -> Iterator[KafkaBroker]:
     """A real Kafka broker for one test, which may kill, freeze and restart it."""
     with started_kafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium that all tests share."""
+    reason = None
+    started = None
+    try:
+        started = Browser()
+    except BrowserUnavailable as error:
+        reason = str(error)
+    if started is None:
+        refuse("a browser", REQUIRE_BROWSER, reason or "")
+    try:
+        yield started
+    finally:
+        started.close()
 
 
 @pytest.fixture

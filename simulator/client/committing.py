@@ -16,9 +16,12 @@ from trio_consumer import Partition
 from trio_consumer.client.port import Commit
 
 from ..kafka.requests import OffsetCommit, OffsetCommitted, Response
+from ..world.history import CommitMadeAnew
 from .handle import Handle
 
 RETRIES_MAX = 2
+METADATA_PADDING = 1
+"""librdkafka ends each metadata with a NUL."""
 RESEND_SECONDS = (0.2, 3.0)
 """How long a commit waits to be sent again when its answer was lost, by the fault of that name."""
 CRASH_SECONDS = (0.0, 0.02)
@@ -71,6 +74,8 @@ class Committing:
     def _send(self, pending: _Pending) -> None:
         handle, membership = self._handle, self._handle.membership
         if pending.request is None:
+            if pending.put_off:
+                handle.history.add(CommitMadeAnew(handle.name, pending.number))
             pending.request = OffsetCommit(
                 handle.knobs.group,
                 membership.member_id,
@@ -78,6 +83,7 @@ class Committing:
                 membership.generation,
                 pending.offsets,
                 pending.number,
+                METADATA_PADDING,
             )
         if handle.faults.fires("crash-in-commit", handle.name):
             handle.after(handle.dice.uniform(*CRASH_SECONDS), handle.surroundings.crash)

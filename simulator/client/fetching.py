@@ -50,12 +50,17 @@ _MOVED = (
 
 
 class Feed:
-    """One assigned partition."""
+    """One assigned partition.
+
+    ``version`` tells whether an answer or what is queued still counts; ``errand`` whether a start that was asked for does.
+    They differ: a pause or a rebalance voids what was fetched, and not where fetching is to begin.
+    """
 
     __slots__ = (
         "active",
         "end",
         "epoch",
+        "errand",
         "error",
         "held_until",
         "in_queue",
@@ -72,6 +77,7 @@ class Feed:
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.version = 0
+        self.errand = 0
         self.start = UNKNOWN
         self.active = False
         self.paused = False
@@ -135,7 +141,7 @@ class Fetching:
             known = self._feeds.get(partition)
             feed = self._feeds[partition] = Feed(partition)
             if known is not None:
-                feed.version = known.version + 1
+                feed.version, feed.errand = known.version + 1, known.errand + 1
         if added:
             self._start(added)
 
@@ -151,20 +157,20 @@ class Fetching:
 
     def _start(self, partitions: tuple[Partition, ...], tries: int = 0) -> None:
         """Ask where the group stands."""
-        versions = {one: self._feeds[one].version for one in partitions if one in self._feeds}
-        if not versions or self._handle.closing:
+        errands = {one: self._feeds[one].errand for one in partitions if one in self._feeds}
+        if not errands or self._handle.closing:
             return
-        self._asking.update(versions)
+        self._asking.update(errands)
 
         def found(error: str, committed: Mapping[Partition, Committed]) -> None:
-            waiting = tuple(one for one, version in versions.items() if self._asking.get(one) == version)
+            waiting = tuple(one for one, errand in errands.items() if self._asking.get(one) == errand)
             if error and waiting:
                 self._handle.after(self._handle.backoff(tries), self._start, waiting, tries + 1)
                 return
             for partition in waiting:
                 del self._asking[partition]
                 feed = self._feeds.get(partition)
-                if feed is not None and feed.version == versions[partition] and feed.next == UNKNOWN:
+                if feed is not None and feed.errand == errands[partition] and feed.next == UNKNOWN:
                     start = committed.get(partition, Committed()).offset
                     if start is None or start < 0:
                         self._reset(feed, UNKNOWN, "no committed offset")
@@ -173,7 +179,7 @@ class Fetching:
             self._handle.membership.served()
             self._pump()
 
-        offsets.fetch(self._handle, tuple(versions), found)
+        offsets.fetch(self._handle, tuple(errands), found)
 
     def _go_to(self, feed: Feed, offset: int) -> None:
         feed.start = feed.next = offset
@@ -189,20 +195,20 @@ class Fetching:
             self._handle.emit(ErrorOp("_AUTO_OFFSET_RESET", why, str(feed.partition)))
             feed.next = UNKNOWN
         else:
-            self._list(feed, feed.version, before, policy == "earliest", 0)
+            self._list(feed, feed.errand, before, policy == "earliest", 0)
 
-    def _list(self, feed: Feed, version: int, before: int, earliest: bool, tries: int) -> None:
+    def _list(self, feed: Feed, errand: int, before: int, earliest: bool, tries: int) -> None:
         """Ask the leader where the log begins or ends, until it says so."""
         handle = self._handle
-        if handle.closing or feed.version != version or self._feeds.get(feed.partition) is not feed:
+        if handle.closing or feed.errand != errand or self._feeds.get(feed.partition) is not feed:
             return
         node = handle.brokers.leader(feed.partition)
 
         def again() -> None:
-            handle.after(handle.backoff(tries), self._list, feed, version, before, earliest, tries + 1)
+            handle.after(handle.backoff(tries), self._list, feed, errand, before, earliest, tries + 1)
 
         def listed(response: Response | None) -> None:
-            if feed.version != version or self._feeds.get(feed.partition) is not feed:
+            if feed.errand != errand or self._feeds.get(feed.partition) is not feed:
                 return
             if isinstance(response, ListedOffsets) and not response.error:
                 handle.history.add(PositionReset(handle.name, feed.partition, before, response.offset))
@@ -240,6 +246,7 @@ class Fetching:
         if feed is None:
             return False
         self._rewind(feed)
+        feed.errand += 1
         self._asking.pop(partition, None)
         feed.position = UNKNOWN
         self._go_to(feed, offset)

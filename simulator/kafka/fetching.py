@@ -21,7 +21,6 @@ from trio_consumer import Partition
 from ..faults.faults import Faults
 from ..runtime.clock import Timer, VirtualClock
 from ..runtime.dice import Dice
-from .log import Entry
 from .replica import Replica
 from .requests import Fetch, Fetched, FetchedPartition, FetchPartition, ListedOffsets, ListOffsets, Node
 
@@ -49,15 +48,14 @@ class _Waiting:
 
     def look(self) -> None:
         """Something has changed."""
-        answer = self.fetching.collect(self.node, self.request, self.limit, always=False)
+        answer = self.fetching.collect(self.node, self.request, self.limit)
         if answer is not None:
             self.timer.cancel()
             self._leave(answer)
 
     def expire(self) -> None:
-        answer = self.fetching.collect(self.node, self.request, self.limit, always=True)
-        if answer is not None:
-            self._leave(answer)
+        """Its time is over."""
+        self._leave(self.fetching.nothing(self.node, self.request))
 
     def _leave(self, answer: Fetched) -> None:
         for replica in self.replicas:
@@ -98,23 +96,26 @@ class Fetching:
             reply(Fetched({}, self._dice.uniform(*THROTTLE_SECONDS)))
             return
         if request.partitions and fires("fetch-error", process):
-            reply(self._refused(request))
+            reply(self._refused(node, request))
             return
         if fires("fetch-partial", process):
             limit = 1 + self._dice.below(max(1, min(limit, 20)))
         slow = fires("fetch-slow", process)
-        answer = self.collect(node, request, limit, always=request.wait <= 0)
-        if answer is None:
+        answer = self.collect(node, request, limit)
+        if answer is None and request.wait > 0:
             self._park(node, request, reply, limit)
-        elif slow:
+            return
+        answer = answer or self.nothing(node, request)
+        if slow:
             self._clock.after(self._dice.uniform(*SLOW_SECONDS), reply, answer)
         else:
             reply(answer)
 
-    def _refused(self, request: Fetch) -> Fetched:
+    def _refused(self, node: Node, request: Fetch) -> Fetched:
         """One partition is refused, and the others bring nothing."""
-        partition = self._dice.choice(list(request.partitions))
-        return Fetched({partition: FetchedPartition(self._dice.choice(REFUSALS))})
+        answer = dict(self.nothing(node, request).partitions)
+        answer[self._dice.choice(list(request.partitions))] = FetchedPartition(self._dice.choice(REFUSALS))
+        return Fetched(answer)
 
     def _park(self, node: Node, request: Fetch, reply: Reply, limit: int) -> None:
         waiting = _Waiting(self, node, request, reply, limit)
@@ -125,32 +126,38 @@ class Fetching:
                 waiting.replicas.append(replica)
         waiting.timer = self._clock.after(request.wait, waiting.expire)
 
-    def collect(self, node: Node, request: Fetch, limit: int, *, always: bool) -> Fetched | None:
-        """The answer as of now; ``None`` if it would bring nothing, unless it shall be given always."""
+    def collect(self, node: Node, request: Fetch, limit: int) -> Fetched | None:
+        """The answer as of now; ``None`` if it would bring nothing: most looks end so, and build none."""
+        find, read_committed = self._find, request.read_committed
+        for partition, wanted in request.partitions.items():
+            replica = find(partition)
+            if replica is None or self._checked(node, partition, replica, wanted) is not None:
+                return self._collect(node, request, limit)
+            below = replica.log.last_stable if read_committed else replica.log.high_watermark
+            if wanted.offset < below and replica.log.holds(wanted.offset, below):
+                return self._collect(node, request, limit)
+        return None
+
+    def nothing(self, node: Node, request: Fetch) -> Fetched:
+        """The answer without entries."""
+        return self._collect(node, request, 0)
+
+    def _collect(self, node: Node, request: Fetch, limit: int) -> Fetched:
+        """The answer for all partitions, also those that bring nothing: no incremental fetches (KIP-227)."""
         found: dict[Partition, FetchedPartition] = {}
         read_committed = request.read_committed
-        worthwhile = always
         for partition, wanted in request.partitions.items():
             replica = self._find(partition)
             answer = self._checked(node, partition, replica, wanted)
-            if answer is not None:
-                worthwhile = True
-            elif replica is not None:
+            if answer is None and replica is not None:
                 log = replica.log
-                entries: tuple[Entry, ...] = ()
-                offset = wanted.offset
-                if limit > 0 and offset < (below := log.last_stable if read_committed else log.high_watermark):
-                    entries = log.read(offset, below, limit)
-                if entries:
-                    worthwhile = True
-                    limit -= len(entries)
-                    offset = entries[-1].offset + 1
-                elif not always and not worthwhile:
-                    continue  # most looks end here: build no answer that is thrown away
-                answer = FetchedPartition("", entries, offset, log.high_watermark, log.last_stable, log.start)
-            if answer is not None:
-                found[partition] = answer
-        return Fetched(found) if worthwhile else None
+                below = log.last_stable if read_committed else log.high_watermark
+                entries = log.read(wanted.offset, below, limit)
+                limit -= len(entries)
+                following = entries[-1].offset + 1 if entries else wanted.offset
+                answer = FetchedPartition("", entries, following, log.high_watermark, log.last_stable, log.start)
+            found[partition] = answer or _UNKNOWN
+        return Fetched(found)
 
     def _checked(
         self, node: Node, partition: Partition, replica: Replica | None, wanted: FetchPartition

@@ -166,6 +166,11 @@ class Log:
         last = bisect_left(offsets, limit, first)
         return tuple(self.entries[first : min(last, first + count)])
 
+    def holds(self, offset: int, limit: int) -> bool:
+        """Whether there is an entry from this offset on and below the limit."""
+        place = bisect_left(self._offsets, offset)
+        return place < len(self._offsets) and self._offsets[place] < limit
+
     def visible(self, read_committed: bool) -> list[Entry]:
         """The records that a consumer may be given now."""
         last = bisect_left(self._offsets, self.limit(read_committed))

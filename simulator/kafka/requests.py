@@ -157,6 +157,8 @@ class OffsetCommit:
     """``generation`` is the member epoch under KIP-848, and -1 with an empty ``member_id`` for an outsider.
 
     ``number`` is no field of Kafka's: it ties the request to `history.CommitAsked`; 0 for what no consumer asked for.
+    ``padding`` neither: characters that the client appends to each metadata, and takes away again when it reads it.
+    librdkafka sends a NUL, so through it a broker takes one character less.
     """
 
     group: str
@@ -165,6 +167,7 @@ class OffsetCommit:
     generation: int
     offsets: Mapping[Partition, Commit]
     number: int = 0
+    padding: int = 0
 
 
 @attrs.frozen
@@ -238,11 +241,9 @@ class FetchedPartition:
 
 @attrs.frozen
 class Fetched:
-    """A partition of the request that is not named has nothing new, as in an incremental fetch (KIP-227).
-
-    Args:
-        partitions: Of the request.
-        throttle: The client shall send no fetch to this broker for so many seconds; it will not be read before.
+    """Args:
+    partitions: Each of the request; none if the fetch was throttled.
+    throttle: The client shall send no fetch to this broker for so many seconds; it will not be read before.
     """
 
     partitions: Mapping[Partition, FetchedPartition]

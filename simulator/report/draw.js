@@ -100,8 +100,8 @@ class Drawing {
     const { found, digits } = ticks(this.from, this.to, this.width);
     for (const time of found) {
       svg("line", { class: "frame", x1: this.x(time), x2: this.x(time), y1: 19, y2: 24 }, picture);
-      const text = svg("text", { x: this.x(time), y: 14, "text-anchor": "middle" }, picture);
-      text.textContent = `${time.toFixed(digits)} s`;
+      const x = this.x(time), anchor = x < 20 ? "start" : x > this.width - 20 ? "end" : "middle";
+      svg("text", { x, y: 14, "text-anchor": anchor }, picture).textContent = `${time.toFixed(digits)} s`;
     }
   }
 
@@ -118,14 +118,11 @@ class Drawing {
       const node = svg("path", { class: "fault", d: `M${x} ${y - 5}l5 5l-5 5l-5 -5z` }, picture);
       this.say(node, `Fault: ${fault.kind}`, [fault.says, fault.target && `of ${fault.target}`, `number ${fault.number}, ${seconds(fault.at)}`], fault.at);
       free[row] = x + 6;
-      const label = fault.kind.length * 5.6 + 12;
-      const next = this.data.faults.find((other) => other.at > fault.at && this.x(other.at) > x + 6);
-      if (!crowded && (!next || this.x(next.at) > x + label || row === 0)) {
-        if (free.every((end, index) => index === row || end < x + label || true)) {
-          const text = svg("text", { class: "fault-text", x: x + 8, y: y + 3.5 }, picture);
-          text.textContent = fault.kind;
-          free[row] = x + label;
-        }
+      const label = fault.kind.length * 5.8 + 14;
+      const crowd = this.data.faults.filter((other) => other.at > fault.at && this.x(other.at) < x + label).length;
+      if (!crowded && crowd < FAULT_ROWS) {
+        svg("text", { class: "fault-text", x: x + 8, y: y + 3.5 }, picture).textContent = fault.kind;
+        free[row] = x + label;
       }
     }
   }
@@ -200,8 +197,7 @@ class Drawing {
       const hatch = svg("rect", { class: "revoke", ...this.span(tenure.revoked, tenure.to, 3), y: 1.5, height: height - 3 }, picture);
       this.say(hatch, `Revoke of ${lane.partition}`, [`${tenure.how} after ${lasted(tenure.revoked, tenure.to)}`, seconds(tenure.revoked)], tenure.revoked);
     }
-    const x = this.x(tenure.to);
-    svg("line", { class: `tenure-end ${tenure.how}`, x1: x, x2: x, y1: 1.5, y2: height - 1.5 }, picture);
+    svg("rect", { class: `tenure-end ${tenure.how}`, x: this.x(tenure.to) - 1.5, width: 2.5, y: 1.5, height: height - 3 }, picture);
   }
 
   bar(bar, life, lane, picture, y, height) {

@@ -99,7 +99,7 @@ function legend() {
 function hatches() {
   const holder = svg("svg", { width: 0, height: 0, style: "position:absolute", "aria-hidden": "true" }, document.body);
   const definitions = svg("defs", {}, holder);
-  for (const [name, colour, opacity] of [["revoke", "--revoke", 0.75], ["freeze", "--freeze", 0.75], ["gone", "--faint", 0.6]]) {
+  for (const [name, colour, opacity] of [["revoke", "--revoke", 0.75], ["freeze", "--freeze", 0.75], ["gone", "--faint", 0.6], ["lost", "--lost", 1]]) {
     const pattern = svg("pattern", { id: `hatch-${name}`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, definitions);
     svg("line", { x1: 0, y1: 0, x2: 0, y2: 6, style: `stroke: var(${colour}); stroke-width: 3; stroke-opacity: ${opacity}` }, pattern);
   }
@@ -140,17 +140,24 @@ function draw() {
 function marks() {
   at("marks").replaceChildren();
   data.phases.forEach((phase, index) => {
-    const next = data.phases[index + 1];
-    const x = drawing.x(phase.from);
+    const next = data.phases[index + 1], x = drawing.x(phase.from);
     if (phase.name === "faults" && next) {
       const wash = html("div", { class: "wash" }, at("marks"));
       wash.style.left = `${x}px`;
       wash.style.width = `${drawing.x(next.from) - x}px`;
-    } else html("div", { class: "phase" }, at("marks")).style.left = `${x}px`;
+    } else {
+      html("div", { class: "phase" }, at("marks")).style.left = `${x}px`;
+      html("div", { class: "phase-name" }, at("marks"), phase.name).style.left = `${x}px`;
+    }
   });
+  let flagged = -Infinity;
   for (const violation of data.violations) {
-    if (drawing.seen(violation.at, violation.at)) {
-      html("div", { class: "violation-line" }, at("marks")).style.left = `${drawing.x(violation.at)}px`;
+    if (!drawing.seen(violation.at, violation.at)) continue;
+    const x = drawing.x(violation.at);
+    html("div", { class: "violation-line" }, at("marks")).style.left = `${x}px`;
+    if (x - flagged > 120) {
+      html("div", { class: "flag" }, at("marks"), violation.oracle).style.left = `${Math.min(Math.max(x, 50), drawing.width - 60)}px`;
+      flagged = x;
     }
   }
 }

@@ -26,6 +26,8 @@ HOLD_CHANCE = 0.1
 """How often, of all passes with a choice, a task begins to be held back."""
 HOLD_PASSES = (2, 4, 8, 16, 32, 64)
 """For how many passes; each as likely as the others, since nobody knows how late is late enough."""
+GAP_MAX = 100
+"""Fewer choices than this lie between two delays."""
 PCT_RUN_MAX = 300
 """A task that takes so many steps in a row while others could run has no priority any more: it waits for them."""
 
@@ -83,6 +85,40 @@ class HoldBack:
                 self._held = None
         _shuffle(batch, dice)
         return waiting
+
+
+class Delays:
+    """In the order of creation, but for a few tasks that are late. For shrinking: the plainest one is no delay at all.
+
+    Args:
+        dice: Draws where, who and for how long; three values for each delay.
+    """
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._held: Task | None = None
+        self._passes = 0
+        self._choices = self._gap()
+
+    def arrange(self, batch: list[Task]) -> list[Task]:
+        waiting = []
+        if self._passes == 0:
+            self._choices -= 1
+            if self._choices == 0:
+                self._held = batch[self._dice.below(len(batch))]
+                self._passes = HOLD_PASSES[self._dice.below(len(HOLD_PASSES))]
+                self._choices = self._gap()
+        if self._passes > 0:
+            self._passes -= 1
+            if self._held in batch:
+                batch.remove(self._held)
+                waiting.append(self._held)
+        batch.reverse()
+        return waiting
+
+    def _gap(self) -> float:
+        """How many choices from here to the next delay; there is none after a draw of 0."""
+        return self._dice.below(GAP_MAX) or math.inf
 
 
 class Pct:

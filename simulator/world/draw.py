@@ -39,7 +39,7 @@ def draw(seed: int, *, dice: Dice | None = None, **given: Any) -> Scenario:
         "partitions": source.choice((3, 3, 1, 2, 4, 6)),
         "records": source.choice((120, 120, 60, 20, 200)),
         "keys": source.choice((8, 8, 1, 3, 40)),
-        "handler_seconds": source.choice((0.05, 0.05, 0.0, 0.01, 0.3)),
+        "handler_seconds": source.choice((0.05, 0.05, 0.0, 0.01, 0.2)),
         "hooks": source.chance(0.25),
         "faults": _swarm(source),
         "scale": {},
@@ -56,7 +56,15 @@ def draw(seed: int, *, dice: Dice | None = None, **given: Any) -> Scenario:
 
 def reference(seed: int) -> Scenario:
     """The scenario that figures are measured with: 2 members, 3 partitions, 120 records, crashes and rebalances."""
-    return draw(seed, members=2, partitions=3, records=120, faults=REFERENCE_FAULTS)
+    drawn = draw(seed)
+    return Scenario(
+        seed=seed,
+        scheduler=drawn.scheduler,
+        depth=drawn.depth,
+        protocol=drawn.protocol,
+        faults=REFERENCE_FAULTS,
+        options={"commit_interval": 0.1, "grace": 0.4, "revoke_deadline": 2.0},
+    )
 
 
 def _swarm(source: Dice) -> frozenset[str]:
@@ -74,13 +82,13 @@ def _options(source: Dice) -> dict[str, Any]:
         "attempts": source.choice((5, 3, 2, 1, None)),
         "backoff": source.choice((0.05, 0.01, 0.3)),
         "exhausted": source.choice(("skip", "halt")),
-        "commit_interval": source.choice((0.1, 0.02, 0.5)),
+        "commit_interval": source.choice((0.1, 0.04, 0.5)),
         "commit_count": source.choice((50_000, 5, 1)),
         "grace": source.choice((0.4, 0.0, 0.1)),
         "revoke_deadline": revoke_deadline,
         "stop_deadline": source.choice((2.0, 0.5, 5.0)),
-        "queued_records_max": source.choice((100_000, 50, 10, 2)),
-        "queued_records_max_per_partition": source.choice((10_000, 20, 5, 1)),
+        "queued_records_max": source.choice((100_000, 50, 16, 8)),
+        "queued_records_max_per_partition": source.choice((10_000, 20, 8, 4)),
         "offset_map_characters_max": source.choice((4095, 4095, 60, 20, 0)),
     }
     # Mostly the plain ones: a limit of one record hides what needs many.

@@ -172,6 +172,16 @@ class CommitAsked(NamedTuple):
     in_revoke: bool
 
 
+class CommitMadeAnew(NamedTuple):
+    """A commit was put off for want of a coordinator, and its request made again with the generation of now.
+
+    So it may land in a later generation than the one that it was asked for in, and be taken.
+    """
+
+    process: str
+    number: int
+
+
 class CommitAnswered(NamedTuple):
     """The consumer learnt the outcome: ``error`` is the code that its `ClientError` carries, or ``""``."""
 

@@ -155,8 +155,11 @@ class Members:
                     ) as life.consumer,
                     trio.open_nursery() as life.nursery,
                 ):
-                    await self._run(life, handler)
-                    life.nursery.cancel_scope.cancel()
+                    try:
+                        await self._run(life, handler)
+                    finally:
+                        life.nursery.cancel_scope.cancel()
+                        life.nursery = None  # it takes no more drains
             except TrioConsumerError as error:  # it could not be opened
                 life.error = f"{type(error).__name__}: {error}"
 

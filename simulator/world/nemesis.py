@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS = 3.0
 POLL_SECONDS = 6.0
+METADATA_MAX = 4096
 PAUSES = (0.02, 1.2)
 """Between two acts, in virtual seconds."""
 
@@ -48,7 +49,7 @@ class Nemesis:
         for life in list(world.members.lives.values()):
             self._thaw(life)
         world.network.mend()
-        world.cluster.coordinator.metadata_max = 4096
+        world.cluster.coordinator.settings.metadata_max = METADATA_MAX
         if not world.cluster.partitions(TOPIC):
             world.cluster.create_topic(TOPIC, world.scenario.partitions)
         world.cluster.allow(TOPIC)
@@ -272,8 +273,8 @@ class Nemesis:
         coordinator = self._world.cluster.coordinator
         limit = self._dice.choice((0, 10, 30, 100))
         if self._note(kind, limit):
-            coordinator.metadata_max = limit
-            self._for_a_while(self._dice.uniform(0.2, 3), setattr, coordinator, "metadata_max", 4096)
+            coordinator.settings.metadata_max = limit
+            self._for_a_while(self._dice.uniform(0.2, 3), setattr, coordinator.settings, "metadata_max", METADATA_MAX)
 
     def _expire(self, kind: str) -> None:
         partition = self._partition()

@@ -39,6 +39,9 @@ Handler: TypeAlias = Callable[[Record], Awaitable[None]]
 HandlerOf: TypeAlias = "Callable[[World, Process], Handler]"
 """Makes the handler of one process."""
 
+SESSION_SECONDS = 3.0
+"""Of members under every protocol: worlds are short."""
+HEARTBEAT_SECONDS = 0.5
 LOOK_SECONDS = 0.1
 SAMPLE_SECONDS = 0.25
 END_SECONDS = 30.0
@@ -116,6 +119,8 @@ class World:
             self.cluster.serve,
             self.cluster.nodes,
         )
+        broker = self.cluster.coordinator.settings
+        broker.session, broker.heartbeat = SESSION_SECONDS, HEARTBEAT_SECONDS
         self.tenures = itertools.count(1)
         self.commits = itertools.count(1)
         self.members = Members(self)

@@ -24,9 +24,9 @@ EMBEDDED = frozenset(
 )
 
 
-def in_virtual_time(clock: VirtualClock, main: Callable[[], Awaitable[None]], **options: Any) -> None:
+def in_virtual_time(virtual: VirtualClock, main: Callable[[], Awaitable[None]], **options: Any) -> None:
     """As `trio.run`, for pytest-trio."""
-    trio.run(main, **{**options, "clock": clock})
+    trio.run(main, **{**options, "clock": virtual})
 
 
 @pytest.fixture(params=["simulator", "embedded", "kafka"])
@@ -34,7 +34,8 @@ def cluster(request: pytest.FixtureRequest) -> Cluster | VirtualClock:
     """What each implementation runs on; the simulator on a clock."""
     if request.param == "simulator":
         clock = VirtualClock()
-        request.node.add_marker(pytest.mark.trio(run=partial(in_virtual_time, clock)))
+        # Before the marker that every asynchronous test gets.
+        request.node.add_marker(pytest.mark.trio(run=partial(in_virtual_time, clock)), append=False)
         return clock
     found: Cluster = request.getfixturevalue(request.param)
     return found

@@ -151,6 +151,16 @@ async def seeking(s: Stage) -> None:
 
 
 @scenario()
+async def seeking_straight_after_the_assignment(s: Stage) -> None:
+    """Before the first record."""
+    topic = await s.topic(1, records=30)
+    async with s.joined("a", topic) as a:
+        await a.seek({topic[0]: 25}, "forth")
+        await s.read(a, until=lambda: a.next_offset(topic[0]) == 30)
+        a.note_records(topic[0])
+
+
+@scenario()
 async def seeking_beyond_the_end(s: Stage) -> None:
     """Out of range: by auto.offset.reset, so from the start."""
     topic = await s.topic(1, records=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -10,8 +11,15 @@ from typing import Any, TypeVar
 
 import attrs
 import trio
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewPartitions
 
 from tests import support
@@ -104,8 +112,9 @@ async def cluster(parties: int = 0) -> AsyncGenerator[Cluster, None]:
 class Transaction:
     """A producer of its own."""
 
-    def __init__(self, servers: str, partition: Partition) -> None:
+    def __init__(self, servers: str, admin: AdminClient, partition: Partition) -> None:
         self._partition = partition
+        self._admin = admin
         self._producer = Producer(
             {"bootstrap.servers": servers, "transactional.id": support.unique("transaction"), "log_level": 0}
         )
@@ -120,10 +129,25 @@ class Transaction:
         await in_thread(lambda: self._producer.flush(support.SECONDS_MAX))
 
     async def commit(self) -> None:
-        await in_thread(lambda: self._producer.commit_transaction(support.SECONDS_MAX))
+        await self._end(lambda: self._producer.commit_transaction(support.SECONDS_MAX))
 
     async def abort(self) -> None:
-        await in_thread(lambda: self._producer.abort_transaction(support.SECONDS_MAX))
+        await self._end(lambda: self._producer.abort_transaction(support.SECONDS_MAX))
+
+    async def _end(self, end: Callable[[], object]) -> None:
+        def until_marked() -> None:
+            marked = self._log_end() + 1
+            end()
+            # It returns before the marker is written.
+            while self._log_end() < marked:
+                time.sleep(0.01)
+
+        await in_thread(until_marked)
+
+    def _log_end(self) -> int:
+        spec = {TopicPartition(*self._partition): OffsetSpec.latest()}  # type: ignore[no-untyped-call]
+        found = self._admin.list_offsets(spec, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        return int(next(iter(found.values())).result().offset)
 
 
 class RealKafka:
@@ -192,7 +216,7 @@ class RealKafka:
         await in_thread(lambda: support.produce(self._servers, topic, records, partition=number))
 
     async def begin_transaction(self, partition: Partition) -> AnyTransaction:
-        transaction = Transaction(self._servers, partition)
+        transaction = Transaction(self._servers, self._shared.admin, partition)
         await transaction.begin()
         return transaction
 

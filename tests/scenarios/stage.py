@@ -144,15 +144,24 @@ class Member:
             self.client.release(event)
         self.pending.clear()
 
-    async def commit(self, offsets: Mapping[Partition, int | Commit], what: str) -> str:
-        """Commit and note the answer, under this name; the error's code, or ``""``."""
-        commits = {one: to if isinstance(to, Commit) else Commit(to) for one, to in offsets.items()}
+    async def commit(self, offsets: Mapping[Partition, Commit], what: str, *, aside: bool = False) -> str:
+        """Commit and note the answer; the error's code, or ``""``.
+
+        Args:
+            offsets: What to commit.
+            what: What it is called in the notes.
+            aside: Note it apart from the events, for a commit that is answered while these go on.
+        """
+        error = await self.try_commit(offsets)
+        self._stage.note(f"{self.name}'s commit" if aside else self.name, f"commit {what}: {error or 'ok'}")
+        return error
+
+    async def try_commit(self, offsets: Mapping[Partition, Commit]) -> str:
+        """Commit; the error's code, or ``""``."""
         try:
-            await self.client.commit(commits)
+            await self.client.commit(offsets)
         except ClientError as error:
-            self.note(f"commit {what}: {error.code}{' fatal' if error.fatal else ''}")
-            return error.code
-        self.note(f"commit {what}: ok")
+            return f"{error.code}{' fatal' if error.fatal else ''}"
         return ""
 
     async def seek(self, offsets: Offsets, what: str) -> None:

@@ -1,17 +1,16 @@
 """Members that do whatever they are told, in any order: each step is three small numbers.
 
-The same steps give the same history, so that Hypothesis can shrink them and a sweep over seeds can count coverage. After
-each step the promises of a coordinator are checked from outside, by what members and administrators can see.
+The same steps give the same history, so that Hypothesis can shrink them and a sweep over seeds can count coverage.
+After each step the promises of a coordinator are checked from outside, by what members and administrators can see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from simulator.kafka import requests
 from simulator.kafka.coordinator import TABLES, MemberView
+from simulator.kafka.requests import SyncedGroup
 from simulator.world.history import CommitApplied, Transition
-from trio_consumer import Partition
 from trio_consumer.client.port import Commit
 
 from .coordinator_kit import GROUP, TOPIC, Classic, Consumer848, Kit, orders
@@ -100,7 +99,7 @@ class Crowd:
 
     def check(self) -> None:
         views = self.kit.coordinator.members(GROUP)
-        held: list[Partition] = [Partition(*partition) for view in views.values() for partition in view.owned]
+        held = [partition for view in views.values() for partition in view.owned]
         assert len(held) == len(set(held)), f"a partition is with two members: {views}"
         moments = self.kit.history.moments
         for moment in moments[self.seen :]:
@@ -115,15 +114,22 @@ class Crowd:
     def watch(self, views: dict[str, MemberView] | object) -> None:
         """More to check, by protocol."""
 
-    def commit_as(self, member_id: str, process: str, number: int, epoch: int, allowed: bool, **fields: str | None) -> None:
+    def commit_as(
+        self, member: Classic | Consumer848, number: int, epoch: int, allowed: bool, instance_id: str | None = None
+    ) -> None:
         """Commit, and see that it is applied only if it may be."""
         before = len(self.kit.events(CommitApplied))
         error = self.kit.commit(
-            number, orders(number % 4)[0], generation=epoch, member_id=member_id, process=process, **fields
+            number,
+            orders(number % 4)[0],
+            generation=epoch,
+            member_id=member.id,
+            instance_id=instance_id,
+            process=member.process,
         )
         applied = len(self.kit.events(CommitApplied)) - before
         assert applied == (error == "")
-        assert allowed or error, f"{member_id} committed with {epoch}"
+        assert allowed or error, f"{member.id} committed with {epoch}"
 
 
 class ClassicCrowd(Crowd):
@@ -137,7 +143,8 @@ class ClassicCrowd(Crowd):
         self.kit.coordinator.settings.initial_delay = initial_delay
         self.protocol = protocol
         self.members = {name: self.start(name) for name in NAMES}
-        self.syncs: dict[str, tuple[int, list[requests.SyncedGroup]]] = {}
+        self.syncs: dict[str, tuple[int, list[SyncedGroup]]] = {}
+        self.gave_back: set[str] = set()
         # Sensible steps come often, and each part of a rebalance has its own.
         self.steps += [
             *(self.join, self.join, self.join, self.sync, self.sync, self.heartbeat, self.heartbeat),
@@ -163,6 +170,8 @@ class ClassicCrowd(Crowd):
             if name in self.syncs:
                 generation, answers = self.syncs[name]
                 if answers and generation == member.generation and not answers[0].error:
+                    if self.protocol == "cooperative-sticky" and set(member.assignment) - set(answers[0].assignment):
+                        self.gave_back.add(name)
                     member.assignment = answers[0].assignment
 
     def join(self, name: str, how: int) -> None:
@@ -202,6 +211,10 @@ class ClassicCrowd(Crowd):
         elif error in ("REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION"):
             if member.joins:
                 member.join()
+        elif name in self.gave_back:
+            # Its second round: what it gave back may be assigned now.
+            self.gave_back.remove(name)
+            member.join()
         elif name not in self.syncs or self.syncs[name][0] != member.generation or self._sync_failed(name):
             self.sync(name, 0)
         self.learn()
@@ -218,7 +231,7 @@ class ClassicCrowd(Crowd):
         generation = member.generation + (how % 3 == 2)
         allowed = view is not None and view.epoch == generation and state != "CompletingRebalance"
         allowed = allowed or (state in ("Empty", "Dead") and generation < 0)
-        self.commit_as(member.id, member.process, how, generation, allowed, instance_id=member.instance_id)
+        self.commit_as(member, how, generation, allowed, member.instance_id)
 
     def leave(self, name: str, how: int) -> None:
         self.members[name].leave()
@@ -232,7 +245,8 @@ class ClassicCrowd(Crowd):
         member = self.members[name]
         old = Classic(self.kit, "ghost", instance_id=(member.instance_id, "strange", None)[how % 3])
         old.id, old.generation = (member.id, "ghost-1")[how // 3 % 2], member.generation - how % 2
-        [old.heartbeat, old.sync, old.commit, old.ask_to_join][how % 4]()
+        requests: list[Callable[[], object]] = [old.heartbeat, old.sync, old.commit, old.ask_to_join]
+        requests[how % 4]()
         self.learn()
 
     def watch(self, views: dict[str, MemberView] | object) -> None:
@@ -303,7 +317,7 @@ class ConsumerCrowd(Crowd):
         )
         state = self.kit.coordinator.state(GROUP)
         allowed = allowed or (state in ("Empty", "Dead") and epoch < 0)
-        self.commit_as(member.id, member.process, how, epoch, allowed)
+        self.commit_as(member, how, epoch, allowed)
         self.kit.fetch(member_id=member.id if how % 2 else "", epoch=epoch)
 
     def leave(self, name: str, how: int) -> None:

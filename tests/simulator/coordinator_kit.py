@@ -22,6 +22,9 @@ REBALANCE = 10.0
 E = TypeVar("E")
 
 
+FIRST = Partition(TOPIC, 0)
+
+
 def orders(*numbers: int) -> tuple[Partition, ...]:
     return tuple(Partition(TOPIC, number) for number in numbers)
 
@@ -68,7 +71,7 @@ class Kit:
     def commit(
         self,
         offset: int = 5,
-        partition: Partition = Partition(TOPIC, 0),
+        partition: Partition = FIRST,
         *,
         generation: int = -1,
         member_id: str = "",
@@ -89,7 +92,7 @@ class Kit:
         )
         return answer
 
-    def committed(self, partition: Partition = Partition(TOPIC, 0)) -> Committed:
+    def committed(self, partition: Partition = FIRST) -> Committed:
         return self.coordinator.committed(GROUP, partition)
 
     def form(self, *members: Classic) -> None:
@@ -175,21 +178,17 @@ class Classic:
         if plan is None:
             members = self.joined.members if self.joined is not None and self.leads else {}
             plan = assign(self.protocol, members, self.kit.topics) if members else {}
-        return self.kit.send(
-            self.process, requests.SyncGroup(GROUP, self.id, self.instance_id, self.generation, plan)
-        )
+        return self.kit.send(self.process, requests.SyncGroup(GROUP, self.id, self.instance_id, self.generation, plan))
 
     def heartbeat(self) -> str:
-        answer = self.kit.ask(
-            self.process, requests.Heartbeat(GROUP, self.id, self.instance_id, self.generation)
-        )
+        answer = self.kit.ask(self.process, requests.Heartbeat(GROUP, self.id, self.instance_id, self.generation))
         return str(answer.error)
 
     def leave(self) -> str:
         answer = self.kit.ask(self.process, requests.LeaveGroup(GROUP, self.id, self.instance_id))
         return str(answer.error)
 
-    def commit(self, offset: int = 5, partition: Partition = Partition(TOPIC, 0), metadata: str = "") -> str:
+    def commit(self, offset: int = 5, partition: Partition = FIRST, metadata: str = "") -> str:
         return self.kit.commit(
             offset,
             partition,
@@ -257,9 +256,7 @@ class Consumer848:
     def leave(self, *, for_a_while: bool = False) -> str:
         return self.beat(-2 if for_a_while else -1).error
 
-    def commit(
-        self, offset: int = 5, partition: Partition = Partition(TOPIC, 0), *, epoch: int | None = None
-    ) -> str:
+    def commit(self, offset: int = 5, partition: Partition = FIRST, *, epoch: int | None = None) -> str:
         return self.kit.commit(
             offset,
             partition,

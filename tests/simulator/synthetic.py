@@ -185,3 +185,11 @@ def run_picky(scenario: Scenario) -> Outcome:
     if scenario.partitions < 2:
         raise ConfigurationError("partitions=1: give 2")
     return run(scenario)
+
+
+def run_hashed(scenario: Scenario) -> Outcome:
+    """Depends on the order of a set of texts, which the hash seed decides."""
+    outcome = run(scenario)
+    order = ",".join({f"name {number}" for number in range(20)})
+    last = h.Moment(outcome.seconds, h.ProcessEnded("m0.1", order))
+    return attrs.evolve(outcome, moments=(*outcome.moments, last))

@@ -6,6 +6,7 @@ import pytest
 
 from simulator.kafka import requests
 from simulator.world.history import CommitApplied, CommitRefused
+from trio_consumer.client.port import Commit, Committed
 
 from .coordinator_kit import GROUP, REBALANCE, SESSION, TOPIC, Classic, Kit, orders
 
@@ -136,7 +137,7 @@ def test_the_last_member_leaves_an_empty_group() -> None:
 
 
 def test_who_leaves_makes_the_others_join_again() -> None:
-    kit, a, b = pair()
+    _, a, b = pair()
     b.leave()
     assert a.heartbeat() == "REBALANCE_IN_PROGRESS"
     a.join()
@@ -211,14 +212,12 @@ def test_the_first_join_may_wait_for_others() -> None:
 
 def test_a_commit_is_applied_and_told() -> None:
     kit, a, _b = pair()
-    request = requests.OffsetCommit(
-        GROUP, a.id, None, a.generation, {orders(1)[0]: requests.Commit(9, "map")}, number=3
-    )
+    request = requests.OffsetCommit(GROUP, a.id, None, a.generation, {orders(1)[0]: Commit(9, "map")}, number=3)
     assert kit.ask("a.1", request).errors == {orders(1)[0]: ""}
     assert kit.events(CommitApplied) == [CommitApplied("a.1", 3, GROUP, orders(1)[0], 9, "map", -1)]
     assert kit.fetch(*orders(1, 2)).offsets == {
-        orders(1)[0]: requests.Committed(9, "map"),
-        orders(2)[0]: requests.Committed(),
+        orders(1)[0]: Committed(9, "map"),
+        orders(2)[0]: Committed(),
     }
 
 

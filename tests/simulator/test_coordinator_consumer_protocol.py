@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from simulator.kafka.requests import OffsetCommit
+from trio_consumer import Partition
+from trio_consumer.client.port import Commit
+
 from .coordinator_kit import GROUP, REBALANCE, TOPIC, Consumer848, Kit, orders, settle
 
 SESSION = 45.0
@@ -278,6 +282,21 @@ def test_commits_with_an_older_epoch(version: str) -> None:
     assert a.commit(2, orders(2)[0], epoch=1) == "STALE_MEMBER_EPOCH"
     # B got these in epoch 2.
     assert b.commit(3, orders(2)[0], epoch=1) == "STALE_MEMBER_EPOCH"
+
+
+def test_one_stale_partition_refuses_the_whole_commit() -> None:
+    kit, a, b = pair()
+    mine, also_mine, theirs = a.owned[0], a.owned[1], b.owned[0]
+
+    def commit(*partitions: Partition, metadata: str = "") -> list[str]:
+        offsets = {partition: Commit(5, metadata if partition == partitions[-1] else "") for partition in partitions}
+        return [*kit.ask("a.1", OffsetCommit(GROUP, a.id, None, 1, offsets)).errors.values()]
+
+    assert commit(mine, also_mine) == ["", ""]
+    assert commit(mine, theirs) == ["STALE_MEMBER_EPOCH", "STALE_MEMBER_EPOCH"]
+    # What is refused for its metadata is not looked at any further.
+    assert commit(mine, also_mine, metadata="x" * 5000) == ["", "OFFSET_METADATA_TOO_LARGE"]
+    assert commit(mine, theirs, metadata="x" * 5000) == ["", "OFFSET_METADATA_TOO_LARGE"]
 
 
 def test_an_empty_group_takes_commits_without_an_epoch() -> None:

@@ -7,7 +7,7 @@ import pytest
 from simulator.kafka import requests
 from simulator.world.history import CommitApplied, CommitRefused, OffsetsForgotten
 from trio_consumer import Partition
-from trio_consumer.client.port import Commit
+from trio_consumer.client.port import Commit, Committed
 
 from .coordinator_kit import GROUP, TOPIC, Classic, Consumer848, Kit, orders
 
@@ -61,7 +61,7 @@ def test_offsets_outlive_their_members() -> None:
     a = member(kit)
     a.commit(3, metadata="map")
     a.leave()
-    assert kit.fetch(P0, P1).offsets == {P0: requests.Committed(3, "map"), P1: requests.Committed()}
+    assert kit.fetch(P0, P1).offsets == {P0: Committed(3, "map"), P1: Committed()}
 
 
 def test_expiry() -> None:
@@ -81,7 +81,7 @@ def test_an_administrator_sets_offsets_of_an_empty_group_only() -> None:
     assert kit.coordinator.set_offset(GROUP, P0, Commit(2)) == "UNKNOWN_MEMBER_ID"
     a.leave()
     assert kit.coordinator.set_offset(GROUP, P0, Commit(2, "theirs")) == ""
-    assert kit.committed() == requests.Committed(2, "theirs")
+    assert kit.committed() == Committed(2, "theirs")
     assert kit.events(OffsetsForgotten) == [OffsetsForgotten(GROUP, P0, 9, 2, "set by an administrator")]
     assert kit.coordinator.set_offset(GROUP, orders(9)[0], Commit(2)) == "UNKNOWN_TOPIC_OR_PART"
     assert kit.coordinator.set_offset(GROUP, P0, Commit(2, "x" * 5000)) == "OFFSET_METADATA_TOO_LARGE"
@@ -132,11 +132,11 @@ def test_an_offset_that_a_transaction_holds_is_not_told() -> None:
     member(kit).commit(9)
     kit.coordinator.unsettle(GROUP, P0, 2)
     assert kit.fetch(P0, P1).offsets == {
-        P0: requests.Committed(error="UNSTABLE_OFFSET_COMMIT"),
-        P1: requests.Committed(),
+        P0: Committed(error="UNSTABLE_OFFSET_COMMIT"),
+        P1: Committed(),
     }
     kit.clock.advance(2)
-    assert kit.fetch(P0).offsets == {P0: requests.Committed(9)}
+    assert kit.fetch(P0).offsets == {P0: Committed(9)}
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_a_rebalance_waits_while_only_absent_static_members_are_left() -> None:
 
 
 def test_a_twin_fences_the_one_that_waits_for_a_join() -> None:
-    kit, a, b = pair()
+    kit, a, _b = pair()
     Classic(kit, "c.1").join()
     waiting = a.ask_to_join()
     restart(a).join()

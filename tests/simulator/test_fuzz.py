@@ -33,9 +33,8 @@ def test_each_seed_runs_once() -> None:
 
 
 def test_failures_say_what_and_how_to_see_it_again() -> None:
-    tally = fuzz(
-        Plan(seeds=3, runner=WORLD, given={"faults": frozenset({"commit-delayed"}), "members": 2, "partitions": 2})
-    )
+    given = {"faults": frozenset({"commit-delayed"}), "members": 2, "partitions": 2, "records": 9}
+    tally = fuzz(Plan(seeds=3, runner=WORLD, given=given))
     assert list(tally.failures) == [0, 1, 2]
     assert tally.failures[1].kind == ORACLE
     assert tally.failures[1].found[0].time > 0

@@ -45,7 +45,7 @@ from .consumer_protocol import ConsumerGroup
 from .context import Context, MemberView
 from .offsets import Offsets
 from .tables import DEAD, DOWN, MACHINES, SERVING, Machine, Row
-from .validation import OK, RULES, STALE_UNLESS_ASSIGNED, UNAVAILABLE
+from .validation import OK, RULES, UNAVAILABLE, judge
 
 __all__ = ["TABLES", "Coordinator", "MemberView", "Row", "assign"]
 
@@ -93,7 +93,6 @@ class Coordinator:
         version: Of the brokers.
 
     Attributes:
-        metadata_max: Characters of metadata that are taken for one partition.
         settings: Of the brokers: delays and timeouts.
     """
 
@@ -118,7 +117,15 @@ class Coordinator:
         self._topics = topics
         self._places: dict[str, _Place] = {}
         self.settings = Context(clock, history, topics, version)
-        self.metadata_max = 4096
+
+    @property
+    def metadata_max(self) -> int:
+        """Characters of metadata that are taken for one partition."""
+        return self.settings.metadata_max
+
+    @metadata_max.setter
+    def metadata_max(self, characters: int) -> None:
+        self.settings.metadata_max = characters
 
     # Requests
 
@@ -202,10 +209,10 @@ class Coordinator:
             self._refuse_commit(process, request, error, reply)
             return
         verdict = self._judge_commit(place, request)
-        if verdict not in (OK, STALE_UNLESS_ASSIGNED):
+        if verdict != OK:
             self._refuse_commit(process, request, verdict, reply)
             return
-        group, topics, longest = place.group, self._topics(), self.metadata_max
+        topics, longest = self._topics(), self.metadata_max
         unlucky = None
         if len(request.offsets) > 1 and self._faults.fires("commit-fails-in-part", process):
             unlucky = self._dice.choice([*request.offsets])
@@ -213,11 +220,7 @@ class Coordinator:
         def refuse(partition: Partition, commit: Commit) -> str:
             if partition.number >= topics.get(partition.topic, 0) or partition == unlucky:
                 return "UNKNOWN_TOPIC_OR_PART"
-            if verdict == STALE_UNLESS_ASSIGNED and not (
-                isinstance(group, ConsumerGroup) and group.covers(request.member_id, request.generation, partition)
-            ):
-                return "STALE_MEMBER_EPOCH"
-            if len(commit.metadata) > longest:
+            if len(commit.metadata) + request.padding > longest:
                 return "OFFSET_METADATA_TOO_LARGE"
             return ""
 
@@ -235,10 +238,10 @@ class Coordinator:
 
     def _judge_commit(self, place: _Place, request: OffsetCommit) -> str:
         if place.group is None:
-            if request.generation >= 0:
-                return "GROUP_ID_NOT_FOUND"
-            # Somebody commits without being a member: a group with offsets only.
-            place.group = ClassicGroup(request.group, self.settings)
+            verdict = judge("commit without a group", None, request, self.settings.emitter(request.group))
+            if verdict == OK:
+                place.group = ClassicGroup(request.group, self.settings)
+            return verdict
         return place.group.judge_commit(request)
 
     def _refuse_commit(self, process: str, request: OffsetCommit, error: str, reply: Reply) -> None:

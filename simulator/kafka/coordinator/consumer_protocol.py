@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from trio_consumer import Partition
+from trio_consumer.client.port import Commit
 
 from ..requests import ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse, OffsetCommit, OffsetFetch
 from .alarm import Alarm
@@ -143,8 +144,12 @@ class ConsumerGroup:
     def judge_fetch(self, request: OffsetFetch) -> str:
         return judge("consumer offset fetch", self, request, self._emit)
 
-    def covers(self, member_id: str, epoch: int, partition: Partition) -> bool:
-        """KIP-1251: this member had this partition in that epoch, and has it still."""
+    def takes(self, partition: Partition, commit: Commit) -> bool:
+        """False if a commit of this partition is refused for what it is, whoever makes it."""
+        return self._context.exists(partition) and len(commit.metadata) <= self._context.metadata_max
+
+    def had(self, member_id: str, epoch: int, partition: Partition) -> bool:
+        """True if this member had this partition in that epoch, and has it still."""
         member = self.by_id[member_id]
         since = member.assigned.get(partition, member.revoking.get(partition))
         return since is not None and since <= epoch

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from trio_consumer import Partition
+
 from ...runtime.clock import VirtualClock
 from ...world.history import History, Transition
 from .tables import Emit
@@ -26,6 +28,7 @@ class Context:
         initial_delay: ``group.initial.rebalance.delay.ms``: how long the first join of an empty group waits for others.
         session: ``group.consumer.session.timeout.ms``, for members of KIP-848; classic members say theirs.
         heartbeat: ``group.consumer.heartbeat.interval.ms``, which members of KIP-848 are told.
+        metadata_max: ``offset.metadata.max.bytes``, in characters: what is taken for one partition.
     """
 
     clock: VirtualClock
@@ -35,6 +38,7 @@ class Context:
     initial_delay: float = 0.0
     session: float = 45.0
     heartbeat: float = 5.0
+    metadata_max: int = 4096
     _numbers: int = 0
 
     @property
@@ -42,6 +46,9 @@ class Context:
         """True for 4.3 and later."""
         major, _, minor = self.version.partition(".")
         return (int(major), int(minor)) >= (4, 3)
+
+    def exists(self, partition: Partition) -> bool:
+        return partition.number < self.topics().get(partition.topic, 0)
 
     def emitter(self, group: str) -> Emit:
         """Tells the history of the rows that this group takes."""
@@ -69,7 +76,7 @@ class MemberView:
 
     process: str
     instance: str | None
-    owned: tuple[tuple[str, int], ...]
-    target: tuple[tuple[str, int], ...]
+    owned: tuple[Partition, ...]
+    target: tuple[Partition, ...]
     epoch: int
     state: str

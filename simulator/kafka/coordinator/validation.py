@@ -2,7 +2,8 @@
 
 The order is the real broker's, and it shows: a commit with a wrong generation by an unknown member is the member's
 fault. Nothing here looks at who owns a partition, at an offset that goes backwards, or at the end of the log: a live
-member may commit what it does not own. Only KIP-1251 looks at partitions, and only where the epoch is an older one.
+member may commit what it does not own. Only KIP-1251 looks at partitions, and only where the epoch is an older one; one
+partition that the member has not had since then refuses the whole request.
 
 A verdict is Kafka's name of the error, or ``ok``. What each partition can be refused for by itself is in `offsets`.
 """
@@ -13,15 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import requests
-from .tables import COMPLETING, DOWN, EMPTY, LOADING, PREPARING, Emit, Row
+from .tables import COMPLETING, DEAD, DOWN, EMPTY, LOADING, PREPARING, Emit, Row
 
 if TYPE_CHECKING:
     from .classic import ClassicGroup
     from .consumer_protocol import ConsumerGroup
 
 OK = "ok"
-STALE_UNLESS_ASSIGNED = "by partition"
-"""Verdict of KIP-1251: each partition by itself, `ConsumerGroup.covers` says which."""
 ANY = "any"
 
 
@@ -40,9 +39,10 @@ class Rule(NamedTuple):
 
 
 def judge(table: str, group: Any, request: Any, emit: Emit) -> str:
-    """The verdict of the first rule of this table that applies."""
+    """The verdict of the first rule of this table that applies; ``group`` is ``None`` if there is none."""
+    state = DEAD if group is None else group.state
     for rule in RULES[table]:
-        if (rule.state == ANY or rule.state == group.state) and rule.applies(group, request):
+        if rule.state in (ANY, state) and rule.applies(group, request):
             emit(table, rule.state, rule.event, rule.verdict)
             return rule.verdict
     raise LookupError(f"{table}: no rule applies to {request}")
@@ -51,6 +51,19 @@ def judge(table: str, group: Any, request: Any, emit: Emit) -> str:
 def _always(group: object, request: object) -> bool:
     return True
 
+
+# Without a group
+
+
+def _without_generation(group: object, request: requests.OffsetCommit) -> bool:
+    return request.generation < 0
+
+
+NO_GROUP_COMMIT = (
+    Rule(DEAD, "no generation", OK, _without_generation, scripted=True),
+    Rule(DEAD, "a generation", "GROUP_ID_NOT_FOUND", _always, scripted=True),
+)
+"""A commit without a generation makes a group, which has offsets only."""
 
 # Classic groups
 
@@ -75,10 +88,6 @@ def _wrong_generation(group: ClassicGroup, request: MemberRequest) -> bool:
 
 def _outsider(group: ClassicGroup, request: requests.OffsetCommit) -> bool:
     return request.generation < 0 and not request.member_id and request.instance_id is None
-
-
-def _without_generation(group: object, request: requests.OffsetCommit) -> bool:
-    return request.generation < 0
 
 
 _MEMBER = (
@@ -125,6 +134,15 @@ def _older_and_strict(group: ConsumerGroup, request: requests.OffsetCommit) -> b
     return not group.recent and _older(group, request)
 
 
+def _older_and_not_its_own(group: ConsumerGroup, request: requests.OffsetCommit) -> bool:
+    """KIP-1251: it must have got each partition by that epoch, and have it still. What is refused anyway is exempt."""
+    return _older(group, request) and not all(
+        group.had(request.member_id, request.generation, partition)
+        for partition, commit in request.offsets.items()
+        if group.takes(partition, commit)
+    )
+
+
 def _newer(group: ConsumerGroup, request: requests.OffsetCommit) -> bool:
     return request.generation > group.by_id[request.member_id].epoch
 
@@ -134,7 +152,8 @@ CONSUMER_COMMIT = (
     Rule(ANY, "unknown member", "UNKNOWN_MEMBER_ID", _no_such_member),
     Rule(ANY, "newer epoch", "STALE_MEMBER_EPOCH", _newer, scripted=True),
     Rule(ANY, "older epoch, before 4.3", "STALE_MEMBER_EPOCH", _older_and_strict),
-    Rule(ANY, "older epoch", STALE_UNLESS_ASSIGNED, _older),
+    Rule(ANY, "older epoch, partition not its own", "STALE_MEMBER_EPOCH", _older_and_not_its_own),
+    Rule(ANY, "older epoch, partitions its own", OK, _older),
     Rule(ANY, "current epoch", OK, _always),
 )
 
@@ -222,6 +241,7 @@ CONSUMER_OFFSET_FETCH = (
 )
 
 RULES = {
+    "commit without a group": NO_GROUP_COMMIT,
     "classic commit": CLASSIC_COMMIT,
     "classic rejoin": CLASSIC_REJOIN,
     "classic sync": CLASSIC_SYNC,
@@ -233,7 +253,7 @@ RULES = {
 
 UNAVAILABLE = (
     Row(LOADING, "JoinGroup", "COORDINATOR_LOAD_IN_PROGRESS"),
-    Row(LOADING, "SyncGroup", "REBALANCE_IN_PROGRESS"),
+    Row(LOADING, "SyncGroup", "COORDINATOR_LOAD_IN_PROGRESS"),
     Row(LOADING, "Heartbeat", OK),
     Row(LOADING, "LeaveGroup", "COORDINATOR_LOAD_IN_PROGRESS"),
     Row(LOADING, "ConsumerGroupHeartbeat", "COORDINATOR_LOAD_IN_PROGRESS"),

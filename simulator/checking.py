@@ -1,10 +1,9 @@
 """A handler of yours under faults: many worlds, each from its seed, and the first that fails as an `AssertionError`.
 
-Each world gets a handler with fresh state, unless you pass a plain function. The consumer is the real one, with your options.
-What the oracles of the simulator find is a failure too: mostly a handler that never ends, now and then a bug of ours.
+The consumer is the real one, with your options. Pass what makes the handler, and each world has fresh state. What the
+simulator's own oracles find is a failure, too: mostly a handler that never ends, now and then a bug of ours.
 
-Faults default to those after which an at-least-once handler must still be right: nothing that takes records away or
-that only our own handler could stand.
+Faults default to those after which an at-least-once handler must still be right: none takes records away.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import attrs
 
 from trio_consumer import ConfigurationError, Partition, Record
 
+from .command_line import command_line
 from .faults.catalogue import KINDS, chosen
 from .runtime.processes import Process
 from .subject import Actor, GivenProducer, Records, Subject, cast, checked_subject, under_faults
@@ -25,6 +25,7 @@ from .trace import lines
 from .world.draw import draw
 from .world.history import HandlerEnded, Moment, Violated
 from .world.scenario import TOPIC, Scenario
+from .world.workload import stock_handler
 from .world.world import Outcome, World, run_world
 
 Oracle: TypeAlias = Callable[[World], object]
@@ -40,7 +41,7 @@ HARMFUL = frozenset({
     "partitions-added", "foreign-metadata", "handler-fails-always", "handler-raises-group", "hook-slow",
     "handler-ignores-cancellation", "handler-fails-while-cancelled", "dead-letter-down", "dead-letter-response-lost",
 })  # fmt: skip
-"""Faults that take records away or move keys to other partitions, or that happen in the simulator's own handler only."""
+"""Faults that take records away or move keys to other partitions, or that befall the simulator's own handler only."""
 
 FAULTS = frozenset(KINDS) - HARMFUL
 """What happens to a handler if it does not say what should."""
@@ -71,8 +72,8 @@ class Falsified(AssertionError):
         outcome: All that happened in it.
     """
 
-    def __init__(self, seed: int, outcome: Outcome) -> None:
-        super().__init__(_report(seed, outcome))
+    def __init__(self, seed: int, outcome: Outcome, again: str = "") -> None:
+        super().__init__(_report(seed, outcome, again))
         self.seed = seed
         self.outcome = outcome
 
@@ -96,9 +97,9 @@ def check(
     Args:
         handle: An async function that takes a record; or a class or function that takes the `World` and makes a handler
             with fresh state: see `Subject`.
-        seeds: How many worlds; 100 if neither you nor the command line says.
+        seeds: How many worlds; the command line's ``--sim-seeds`` wins.
         start: The first seed.
-        seed: Only this one.
+        seed: Only this one; the command line's ``--sim-seed`` wins.
         faults: Names of kinds or groups of faults, each of which can happen in each world; by default each seed draws
             some of `FAULTS`.
         oracle: Called with the world when everything was consumed and committed: raises `AssertionError` if something
@@ -115,12 +116,12 @@ def check(
     """
     subject = checked_subject(handle)
     only = _only(seed)
-    numbers = [only] if only is not None else range(start, start + (seeds if seeds is not None else _defaults.seeds))
+    numbers = [only] if only is not None else range(start, start + (_count(seeds)))
     fired: dict[str, int] = {}
     steps, seconds = 0, 0.0
     for number in numbers:
         scenario = _scenario(number, faults, options, settings, given)
-        outcome = _judged(scenario, subject, oracle, always, records)
+        outcome = played(scenario, subject, oracle=oracle, always=always, records=records)
         if outcome.failed:
             raise Falsified(number, outcome)
         steps += outcome.steps
@@ -128,6 +129,50 @@ def check(
         for kind, count in outcome.fired.items():
             fired[kind] = fired.get(kind, 0) + count
     return Checked(len(numbers), fired, steps, seconds)
+
+
+def played(
+    scenario: Scenario,
+    subject: Subject | None,
+    *,
+    oracle: Oracle | None = None,
+    always: Oracle | None = None,
+    records: Records | None = None,
+    **given: Any,
+) -> Outcome:
+    """Run a world and ask the user's oracles.
+
+    Args:
+        scenario: What to run.
+        subject: As `check` takes it; the stock handler if there is none.
+        oracle: As there.
+        always: As there.
+        records: As there; those of the scenario if it says nothing.
+        given: Other arguments of `run_world`.
+    """
+    stage: list[World] = []
+    actors: list[Actor] = []
+
+    def prepare(world: World) -> None:
+        stage.append(world)
+        actor = cast(subject, world) if subject is not None else None
+        if actor is not None:
+            actors.append(actor)
+        if records is not None:
+            world.producer = GivenProducer(world, records)  # type: ignore[assignment]
+        own = actor.always if actor is not None else None
+        if always is not None or own is not None:
+            world.history.listen(HandlerEnded, lambda _: _ask(world, "always", always, own))
+
+    def handler_of(world: World, process: Process) -> Any:
+        return under_faults(world, process, actors[0].handle) if actors else stock_handler(world, process)
+
+    outcome = run_world(scenario, handler=handler_of, prepare=prepare, **given)
+    if not outcome.error:
+        _ask(stage[0], "invariant", oracle, actors[0].invariant if actors else None)
+    history = stage[0].history.moments
+    violations = tuple(moment.event for moment in history if type(moment.event) is Violated)
+    return attrs.evolve(outcome, moments=tuple(history), violations=violations)
 
 
 def visible(world: World) -> list[Record]:
@@ -139,20 +184,15 @@ def visible(world: World) -> list[Record]:
     ]
 
 
-class _Defaults:
-    """What the command line says where the call does not. Set by the pytest plugin."""
-
-    def __init__(self) -> None:
-        self.seeds = SEEDS
-        self.seed: int | None = None
-
-
-_defaults = _Defaults()
+def _count(seeds: int | None) -> int:
+    if command_line.seeds is not None:
+        return command_line.seeds
+    return SEEDS if seeds is None else seeds
 
 
 def _only(seed: int | None) -> int | None:
-    if _defaults.seed is not None:
-        return _defaults.seed
+    if command_line.seed is not None:
+        return command_line.seed
     text = os.environ.get(SEED_VARIABLE)
     if not text:
         return seed
@@ -186,33 +226,6 @@ def _names() -> list[str]:
     return [field.name for field in attrs.fields(Scenario)]
 
 
-def _judged(
-    scenario: Scenario, subject: Subject, oracle: Oracle | None, always: Oracle | None, records: Records
-) -> Outcome:
-    """Run a world and ask the user's oracles."""
-    stage: list[World] = []
-    actors: list[Actor] = []
-
-    def prepare(world: World) -> None:
-        actor = cast(subject, world)
-        stage.append(world)
-        actors.append(actor)
-        world.producer = GivenProducer(world, records)  # type: ignore[assignment]
-        if always is not None or actor.always is not None:
-            world.history.listen(HandlerEnded, lambda _: _ask(world, "always", always, actor.always))
-
-    def handler_of(world: World, process: Process) -> Any:
-        return under_faults(world, process, actors[0].handle)
-
-    outcome = run_world(scenario, handler=handler_of, prepare=prepare)
-    world, actor = stage[0], actors[0]
-    if not outcome.error:
-        _ask(world, "invariant", oracle, actor.invariant)
-    history = world.history.moments
-    violations = tuple(moment.event for moment in history if type(moment.event) is Violated)
-    return attrs.evolve(outcome, moments=tuple(history), violations=violations)
-
-
 def _ask(world: World, name: str, oracle: Oracle | None, own: Callable[[], object] | None) -> None:
     """Whether the user is content."""
     try:
@@ -230,16 +243,20 @@ def _short(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _report(seed: int, outcome: Outcome) -> str:
+def _report(seed: int, outcome: Outcome, again: str) -> str:
     """What went wrong, how to see it again, and how it came to that."""
+    if not again:
+        again = (
+            f"Again: check(..., seed={seed}), or pytest --sim-seed={seed}, or in the environment {SEED_VARIABLE}={seed}"
+            f"\n{outcome.scenario.pasted()}"
+        )
     said = [f"seed {seed}: {_headline(outcome)}", ""]
     for violation in outcome.violations[:3]:
         said += [f"{violation.oracle}: {violation.text}", ""]
     if outcome.error:
         said += [outcome.error.rstrip(), ""]
     said += [
-        f"Again: check(..., seed={seed}), or pytest --sim-seed={seed}, or {SEED_VARIABLE}={seed} in the environment",
-        outcome.scenario.pasted(),
+        again,
         "",
         f"The last {TRACE_LINES} events:",
         *[line.text for line in list(lines(_told(outcome.moments)))[-TRACE_LINES:]],
