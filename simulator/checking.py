@@ -23,13 +23,15 @@ from .runtime.processes import Process
 from .subject import Actor, GivenProducer, Records, Subject, cast, checked_subject, under_faults
 from .trace import lines
 from .world.draw import draw
-from .world.history import HandlerEnded, Moment, Violated
+from .world.history import HandlerEnded, Moment, ProcessEnded, Violated
 from .world.scenario import TOPIC, Scenario
 from .world.workload import stock_handler
 from .world.world import Outcome, World, run_world
 
 Oracle: TypeAlias = Callable[[World], object]
 
+TIMING: Mapping[str, Any] = {"grace": 0.5, "revoke_deadline": 2.0, "stop_deadline": 5.0}
+"""Options where yours say nothing: worlds have short sessions and poll intervals, and a revoke must fit into them."""
 SEEDS = 100
 RECORDS = 60
 TRACE_LINES = 40
@@ -38,10 +40,11 @@ SEED_VARIABLE = "TRIO_CONSUMER_SIM_SEED"
 
 HARMFUL = frozenset({
     "unclean-truncation", "retention", "delete-records", "topic-recreated", "topic-deleted", "compaction",
-    "partitions-added", "foreign-metadata", "handler-fails-always", "handler-raises-group", "hook-slow",
+    "partitions-added", "foreign-metadata", "hook-slow", "handler-fails-always", "handler-hangs", "handler-raises-group",
     "handler-ignores-cancellation", "handler-fails-while-cancelled", "dead-letter-down", "dead-letter-response-lost",
 })  # fmt: skip
-"""Faults that take records away or move keys to other partitions, or that befall the simulator's own handler only."""
+"""Faults that take records away, move keys to other partitions or hang for ever, or that befall the simulator's own
+handler only."""
 
 FAULTS = frozenset(KINDS) - HARMFUL
 """What happens to a handler if it does not say what should."""
@@ -106,7 +109,7 @@ def check(
             is wrong.
         always: The same after each call of the handler.
         records: How many, or keys and values as bytes, or what makes them anew for each world.
-        options: Keyword arguments of `open_consumer`, as in your program; no others.
+        options: Keyword arguments of `open_consumer`, as in your program; else the defaults, and `TIMING`.
         settings: librdkafka's settings.
         given: Other fields of `Scenario`, for instance ``members=3`` or ``scheduler="pct"``; the rest is drawn.
 
@@ -115,6 +118,8 @@ def check(
         ConfigurationError: An argument is wrong.
     """
     subject = checked_subject(handle)
+    records = records if isinstance(records, int) or callable(records) else list(records)
+    given.setdefault("records", records if isinstance(records, int) else RECORDS if callable(records) else len(records))
     only = _only(seed)
     numbers = [only] if only is not None else range(start, start + (_count(seeds)))
     fired: dict[str, int] = {}
@@ -163,6 +168,7 @@ def played(
         own = actor.always if actor is not None else None
         if always is not None or own is not None:
             world.history.listen(HandlerEnded, lambda _: _ask(world, "always", always, own))
+        world.history.listen(ProcessEnded, lambda event: _refused(world, event))
 
     def handler_of(world: World, process: Process) -> Any:
         return under_faults(world, process, actors[0].handle) if actors else stock_handler(world, process)
@@ -216,7 +222,7 @@ def _scenario(
         raise ConfigurationError(f"{error}: give fields of Scenario ({', '.join(_names())})") from None
     fixed: dict[str, Any] = {
         "faults": drawn.faults & FAULTS if faults is None else chosen(faults),
-        "options": dict(options or {}),
+        "options": {**TIMING, **(options or {})},
         "settings": dict(settings or {}),
     }
     return attrs.evolve(drawn, **{name: value for name, value in fixed.items() if name not in given})
@@ -236,6 +242,12 @@ def _ask(world: World, name: str, oracle: Oracle | None, own: Callable[[], objec
     except Exception as error:
         said = "".join(traceback.format_exception(error)).rstrip()
         world.history.add(Violated(name, "", f"{_short(error)}\n{said}"))
+
+
+def _refused(world: World, event: ProcessEnded) -> None:
+    """Options or settings that no consumer takes are the user's mistake, and the world is over."""
+    if event.error.startswith("ConfigurationError"):
+        world.history.add(Violated("options", "", event.error))
 
 
 def _short(error: BaseException) -> str:

@@ -164,8 +164,8 @@ class _Process:
         root = str(Path(__file__).parents[1])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         self._files = ExitStack()
-        self._out = self._files.enter_context(tempfile.TemporaryFile("w+"))
-        self._err = self._files.enter_context(tempfile.TemporaryFile("w+"))
+        self._out = self._files.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115  the stack closes it
+        self._err = self._files.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115  the stack closes it
         try:
             self._process = subprocess.Popen(
                 [other.python, "-m", __name__, json.dumps(wanted)],

@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from trio_consumer import Partition, Record
 
+from .checking import TIMING
 from .oracles import watch
 from .runtime.run import Stepped, stepped
 from .runtime.schedulers import Delays
@@ -95,7 +96,14 @@ class WorldMachine(RuleBasedStateMachine):
     )
     def begin(self, data: Any, protocol: str, members: int, partitions: int) -> None:
         """A group and its topic."""
-        fixed = {"protocol": protocol, "members": members, "partitions": partitions, "records": 0, "heal_seconds": 60.0}
+        fixed = {
+            "protocol": protocol,
+            "members": members,
+            "partitions": partitions,
+            "records": 0,
+            "heal_seconds": 60.0,
+            "options": dict(TIMING),
+        }
         scenario = Scenario(seed=0, **{**fixed, **self.given})
         self._source = HypothesisSource(data)
         dice = DrawnDice(self._source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -17,6 +17,7 @@ from trio_consumer import ConfigurationError
 
 from . import reproduce
 from .faults.catalogue import KINDS
+from .kafka.coordinator import TABLES
 
 WORLD = "simulator.world.world:run_world"
 """What runs a scenario."""
@@ -188,7 +189,7 @@ class Coverage:
     Args:
         kinds: All kinds of faults that could fire.
         never_fired: Those that did not.
-        rows: All rows of the coordinator's tables.
+        rows: Rows of the coordinator's tables that a drawn world can take.
         never_taken: Those that were not.
         unknown: Rows that were taken and are in no table.
     """
@@ -204,29 +205,26 @@ class Coverage:
         return not (self.never_fired or self.never_taken or self.unknown)
 
 
-def coverage(tally: Tally, rows: Collection[Row]) -> Coverage:
+def coverage(tally: Tally, rows: Mapping[Row, bool]) -> Coverage:
     """Compare what happened with what there is.
 
     Args:
         tally: What happened.
-        rows: All rows; see `all_rows`.
+        rows: As `all_rows`.
     """
     kinds = sorted(tally.plan.given.get("faults", KINDS))
+    drawn = [row for row, reachable in rows.items() if reachable]
     return Coverage(
         kinds=len(kinds),
         never_fired=tuple(kind for kind in kinds if not tally.fired[kind]),
-        rows=len(rows),
-        never_taken=tuple(row for row in rows if not tally.transitions[row]),
+        rows=len(drawn),
+        never_taken=tuple(row for row in drawn if not tally.transitions[row]),
         unknown=tuple(sorted(set(tally.transitions) - set(rows))),
     )
 
 
-def all_rows() -> tuple[Row, ...]:
-    """The rows of the coordinator's tables, in their order."""
-    from .kafka.coordinator import Coordinator
-
-    return tuple(
-        dict.fromkeys(
-            (table, row.state, row.event, row.after) for table, rows in Coordinator.TABLES.items() for row in rows
-        )
-    )
+def all_rows() -> dict[Row, bool]:
+    """The rows of the coordinator's tables, in their order; false for those that only scripted scenarios take."""
+    return {
+        (table, row.state, row.event, row.after): not row.scripted for table, rows in TABLES.items() for row in rows
+    }

@@ -290,7 +290,7 @@ KINDS: Mapping[type, Kind] = {
         rest=lambda e: f"commit {e.number}{' in revoke' if e.in_revoke else ''}  {_offsets(e.offsets)}",
     ),
     _H.CommitMadeAnew: Kind(
-        "%", "anew", "commit", "a commit was put off, and is made anew", rest=lambda e: f"commit {e.number}"
+        "&", "anew", "commit", "a commit was put off, and is made anew", rest=lambda e: f"commit {e.number}"
     ),
     _H.CommitAnswered: Kind("<", "answered", "commit", "and learns what became of it", rest=_numbered),
     _H.CommitApplied: Kind("=", "applied", "commit", "the broker took a commit", _broker, _at, _applied),

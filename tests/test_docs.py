@@ -10,10 +10,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import attrs
 import pytest
 
 import trio_consumer
+from simulator.cli.exits import Exit as SimulatorExit
 from simulator.faults.catalogue import KINDS
+from simulator.reproduce import option_of
+from simulator.world.scenario import Scenario
 from trio_consumer.cli.exits import Exit
 from trio_consumer.client import translation
 from trio_consumer.client.settings import CHANGED_DEFAULTS, REFUSED, Refused
@@ -209,6 +213,47 @@ def test_every_option_of_a_command_is_documented(command: str) -> None:
     documented = set(re.findall(r"`(-X|--[a-z-]+)`", section))
     assert options
     assert options - {"--help", "--version"} == documented
+
+
+def test_exit_codes_are_those_of_the_simulator() -> None:
+    documented = {code: name for code, name, _ in rows("reference/simulator-cli.md", "## Exit codes")}
+    assert documented == {str(code.value): code.name.lower() for code in SimulatorExit}
+
+
+def options_in(section: str) -> set[str]:
+    return set(re.findall(r"`(-[OX]|--[a-z-]+)`", section))
+
+
+@pytest.mark.parametrize("command", ["run", "fuzz", "shrink", "replay", "check-determinism", "bugs", "report"])
+def test_every_option_of_the_simulator_is_documented(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator", command, "--help"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS_MAX,
+        check=True,
+    )
+    options = set(re.findall(r"^\W*(?:[A-Z]+ )?(-[OX]|--[a-z-]+)", done.stdout, re.MULTILINE))
+    options |= set(re.findall(r"(?<= )(--no-[a-z-]+)", done.stdout))
+    page = text_of("reference/simulator-cli.md")
+    world = options_in(page.split("## The world\n", 1)[1].split("\n## ", 1)[0])
+    documented = options_in(page.split(f"## {command}\n", 1)[1].split("\n## ", 1)[0])
+    if command not in ("replay", "bugs"):
+        documented |= world
+    assert options
+    assert options - {"--help", "--version"} == documented
+
+
+@pytest.mark.parametrize("field", [field.name for field in attrs.fields(Scenario)])
+def test_defaults_of_the_simulated_world_are_documented(field: str) -> None:
+    if field in ("seed", "options", "settings", "faults", "scale", "muted"):
+        return
+    default = getattr(Scenario(seed=0), field)
+    shown = "no" if default is False else f"{default:g}" if isinstance(default, float) else str(default)
+    documented = {cells[0].split("`")[1]: cells[1] for cells in rows("reference/simulator-cli.md", "## The world")}
+    assert documented[option_of(field)] == shown
 
 
 # The offset map's format

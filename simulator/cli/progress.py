@@ -6,7 +6,7 @@ All of it goes to the standard error, so that the standard output holds the resu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -76,7 +76,7 @@ def fuzz_line(tally: Tally, covered: Coverage) -> str:
     )
 
 
-def fuzz_screen(tally: Tally, rows: tuple[Row, ...]) -> RenderableType:
+def fuzz_screen(tally: Tally, rows: Mapping[Row, bool]) -> RenderableType:
     """For a terminal."""
     plan, covered = tally.plan, coverage(tally, rows)
     share = Table.grid(padding=(0, 2))

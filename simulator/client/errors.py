@@ -10,6 +10,9 @@ from trio_consumer import ClientError, Partition
 from trio_consumer.client.port import Commit
 from trio_consumer.client.translation import DEAD, translate
 
+CLIENT_NAMES = {"UNKNOWN_SERVER_ERROR": "UNKNOWN"}
+"""Where confluent-kafka has another name for one of Kafka's errors."""
+
 _made: dict[str, KafkaError] = {}
 
 
@@ -27,7 +30,7 @@ def error_of(code: str, context: str = "", *, behind: str = "", fatal: bool | No
         return translate(KafkaError(KafkaError._FATAL, f"Fatal error: {reason}"), context, fatal=fatal)
     error = _made.get(code)
     if error is None:
-        error = _made[code] = KafkaError(getattr(KafkaError, code))
+        error = _made[code] = KafkaError(getattr(KafkaError, CLIENT_NAMES.get(code, code)))
     return translate(error, context, fatal=fatal)
 
 

@@ -117,6 +117,12 @@ class Fetching:
         self._held = False
         self._asking: dict[Partition, int] = {}
         self._pump_due = False
+        self._numbers = 0
+
+    def _next_number(self) -> int:
+        """Of a version or an errand. Unique: an answer to an earlier tenure may still come."""
+        self._numbers += 1
+        return self._numbers
 
     @property
     def asking(self) -> bool:
@@ -138,10 +144,8 @@ class Fetching:
     def add(self, partitions: Iterable[Partition]) -> None:
         added = tuple(partitions)
         for partition in added:
-            known = self._feeds.get(partition)
             feed = self._feeds[partition] = Feed(partition)
-            if known is not None:
-                feed.version, feed.errand = known.version + 1, known.errand + 1
+            feed.version = feed.errand = self._next_number()
         if added:
             self._start(added)
 
@@ -246,7 +250,7 @@ class Fetching:
         if feed is None:
             return False
         self._rewind(feed)
-        feed.errand += 1
+        feed.errand = self._next_number()
         self._asking.pop(partition, None)
         feed.position = UNKNOWN
         self._go_to(feed, offset)
@@ -284,7 +288,7 @@ class Fetching:
 
     def _rewind(self, feed: Feed) -> None:
         """Drop what is in the queue or on its way; fetching goes on after what was handed out."""
-        feed.version += 1
+        feed.version = self._next_number()
         feed.in_queue = 0
         if feed.active:
             feed.next = feed.start if feed.position == UNKNOWN else feed.position

@@ -105,7 +105,7 @@ KINDS: Mapping[str, Kind] = {
     "handler-fails-always": Kind("handler", "a handler raises at each attempt of the record", rate=0.004),
     "handler-raises-group": Kind("handler", "a handler raises an exception group", rate=0.01),
     "handler-slow": Kind("handler", "a handler takes much longer", rate=0.03),
-    "handler-hangs": Kind("handler", "a handler waits until it is cancelled", rate=0.003),
+    "handler-hangs": Kind("handler", "a handler waits until it is cancelled, or until the world heals", rate=0.003),
     "handler-ignores-cancellation": Kind("handler", "a handler goes on for a while after it was cancelled", rate=0.01),
     "handler-cancelled-on-way-out": Kind(
         "handler", "a handler has done its work, and is cancelled as it returns", rate=0.02

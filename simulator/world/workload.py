@@ -109,7 +109,7 @@ class Producer:
 def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitable[None]]:
     """A handler of one process that now and then fails in each way that handlers fail."""
     dice = world.dice.split(f"handler/{process.name}")
-    faults, history, clock = world.faults, world.history, world.clock
+    faults, history = world.faults, world.history
     seconds = world.scenario.handler_seconds
 
     async def handle(record: Record) -> None:
@@ -149,7 +149,7 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
         if faults.fires("handler-raises-group", target):
             raise ExceptionGroup("several", [StockError("one"), StockError("two")])
         if faults.fires("handler-hangs", target):
-            await trio.sleep_forever()
+            await world.healed.wait()
         if faults.fires("handler-ignores-cancellation", target):
             with trio.CancelScope(shield=True):
                 await trio.sleep(dice.uniform(0, 1.5))
@@ -165,5 +165,4 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
         if faults.fires("dead-letter-response-lost"):
             raise StockError("the dead-letter topic did not answer")
 
-    del clock
     return handle

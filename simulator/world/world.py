@@ -93,6 +93,7 @@ class World:
         cluster: The brokers.
         network: The links to them.
         members: The members and their processes.
+        healed: Set when the faults end.
         ending: True once members that end stay away.
     """
 
@@ -127,6 +128,7 @@ class World:
         self.nemesis = Nemesis(self)
         self.producer = Producer(scenario, self.cluster, self.clock, self.dice.split("producer"))
         self.ending = False
+        self.healed = trio.Event()
         self.nursery: trio.Nursery
         self._handler = handler
         self._failing: dict[tuple[int, int], bool] = {}
@@ -180,6 +182,7 @@ class World:
     def heal(self) -> None:
         """No more faults, and what they broke works again."""
         self.faults.heal()
+        self.healed.set()
         self.nemesis.heal()
         self.producer.finish()
         self.history.add(PhaseBegan("heal"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeAlias
@@ -48,19 +47,33 @@ async def play(scenario: Scenario, protocol: GroupProtocol, kafka: Kafka) -> Not
     return notes
 
 
-async def observe(wanted: Iterable[Case], *, at_once: int = AT_ONCE, seen: Callable[[Case, float], object] = print) -> dict[Case, Notes]:
-    """Play these on a broker of their own: first those that leave it alone, then those that end it, all together."""
+async def observe(
+    wanted: Iterable[Case], *, at_once: int = AT_ONCE, seen: Callable[[Case, float], object] = lambda case, seconds: None
+) -> dict[Case, Notes]:
+    """Play these on brokers of their own: those that end the broker have one for themselves, and end it together.
+
+    Args:
+        wanted: What to play.
+        at_once: How many side by side.
+        seen: Told of each that is over, and how many seconds it took.
+    """
     wanted = list(wanted)
-    outages = [case for case in wanted if SCENARIOS[case[0]].outage]
     found: dict[Case, Notes] = {}
-    async with cluster(len(outages)) as shared:
-        await _side_by_side(shared, [case for case in wanted if case not in outages], at_once, found, seen)
-        await _side_by_side(shared, outages, math.inf, found, seen)
+    peaceful = [case for case in wanted if not SCENARIOS[case[0]].outage]
+    outages = [case for case in wanted if SCENARIOS[case[0]].outage]
+    for chosen, limit in ((peaceful, at_once), (outages, len(outages))):
+        if chosen:
+            async with cluster(len(outages)) as shared:
+                await _side_by_side(shared, chosen, limit, found, seen)
     return found
 
 
 async def _side_by_side(
-    shared: Cluster, wanted: Collection[Case], at_once: float, found: dict[Case, Notes], seen: Callable[[Case, float], object]
+    shared: Cluster,
+    wanted: Collection[Case],
+    at_once: int,
+    found: dict[Case, Notes],
+    seen: Callable[[Case, float], object],
 ) -> None:
     limit = trio.CapacityLimiter(at_once)
 

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.faults.catalogue import KINDS
 from simulator.fuzz import fuzz, judge, load
-from simulator.tally import Plan, Tally, coverage
+from simulator.tally import Plan, Tally, all_rows, coverage
 from tests.simulator.synthetic import ORACLE, ROWS, run
 from trio_consumer import ConfigurationError
 
@@ -84,19 +84,29 @@ def test_it_is_shown_progress() -> None:
 
 def test_coverage_names_what_never_happened() -> None:
     tally = fuzz(Plan(seeds=20, runner=WORLD))
-    found = coverage(tally, (*ROWS, ("classic", "Dead", "join", "Dead")))
+    never, scripted = ("classic", "Dead", "join", "Dead"), ("classic", "Dead", "expire", "Dead")
+    found = coverage(tally, {**dict.fromkeys(ROWS, True), never: True, scripted: False})
     assert found.kinds == len(KINDS)
     assert "handler-fails" in found.never_fired
     assert "crash" not in found.never_fired
-    assert found.never_taken == (("classic", "Dead", "join", "Dead"),)
+    assert found.never_taken == (never,)
+    assert found.rows == len(ROWS) + 1
     assert found.unknown == ()
     assert not found.complete
 
 
 def test_coverage_is_complete_for_what_was_given() -> None:
     tally = fuzz(Plan(seeds=20, runner=WORLD, given={"faults": frozenset({"crash"})}))
-    assert coverage(tally, ROWS).complete
-    assert coverage(tally, ROWS[:1]).unknown == ROWS[1:]
+    assert coverage(tally, dict.fromkeys(ROWS, True)).complete
+    assert coverage(tally, dict.fromkeys(ROWS, False)).complete
+    assert coverage(tally, {ROWS[0]: True}).unknown == ROWS[1:]
+
+
+def test_the_rows_are_those_of_the_coordinator() -> None:
+    rows = all_rows()
+    assert len(rows) > 50
+    assert any(rows.values())
+    assert all(len(row) == 4 for row in rows)
 
 
 def test_an_empty_tally_has_no_rate() -> None:
