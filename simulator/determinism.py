@@ -22,7 +22,7 @@ import attrs
 
 from trio_consumer import ConfigurationError
 
-from .fuzz import Runner, load
+from .fuzz import Runner, load, silence
 from .reproduce import scenario_of
 from .runtime.digest import Divergence, digest_of, first_divergence, trail
 from .tally import WORLD
@@ -231,5 +231,6 @@ def answer(wanted: Mapping[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    silence()
     for said in answer(json.loads(sys.argv[1])):
         sys.stdout.write(said + "\n")

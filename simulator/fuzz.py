@@ -10,6 +10,7 @@ With one job everything runs in this process, for profilers and debuggers; then 
 from __future__ import annotations
 
 import importlib
+import logging
 import signal
 import time
 import traceback
@@ -50,6 +51,11 @@ def load(name: str) -> Runner:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"{name!r} can't be imported ({error}): give module:function") from error
     return found
+
+
+def silence() -> None:
+    """No logs of the consumer: worlds are full of what it warns of, and the history tells it better."""
+    logging.getLogger("trio_consumer").setLevel(logging.CRITICAL + 1)
 
 
 def judge(seed: int, given: Mapping[str, Any], runner: Runner) -> Verdict:
@@ -197,6 +203,7 @@ class _Jobs:
 def _work(results: Connection, plan: Plan, job: int, begin: int) -> None:
     """What a job does: its seeds in order, and a report of each; ``None`` at the end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    silence()
     runner = load(plan.runner)
     with suppress(BrokenPipeError):
         for seed in plan.dealt(job, begin):

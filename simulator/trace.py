@@ -190,6 +190,11 @@ def _numbered(event: history.CommitAnswered) -> str:
     return f"commit {event.number}" + (f"  {event.error}" if event.error else "")
 
 
+def _delivered(event: history.RecordsDelivered) -> str:
+    known = [f"{name} {at}" for name, at in (("position", event.position), ("end", event.end)) if at >= 0]
+    return ", ".join([f"{len(event.offsets)} record{'s' if len(event.offsets) != 1 else ''}", *known])
+
+
 def _sampled(event: history.Sampled) -> str:
     return (
         f"{event.in_flight} in flight, {event.queued_records} queued ({event.queued_bytes} B), "
@@ -270,7 +275,7 @@ KINDS: Mapping[type, Kind] = {
         "client",
         "records fetched",
         where=lambda e: f"{e.partition}@{ranges(e.offsets)}",
-        rest=lambda e: f"{len(e.offsets)} records, position {offset_of(e.position)}, end {offset_of(e.end)}",
+        rest=_delivered,
     ),
     _H.PositionReset: Kind(
         "^",

@@ -21,7 +21,7 @@ BUGS = (
             Edit(
                 JUDGE,
                 "return rule.verdict",
-                'late = rule.verdict in ("ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH", STALE_UNLESS_ASSIGNED)\n'
+                'late = rule.verdict in ("ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH")\n'
                 'return OK if late and table.endswith("commit") else rule.verdict',
             ),
         ),

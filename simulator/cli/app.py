@@ -15,6 +15,7 @@ from trio_consumer import ConfigurationError
 
 from .. import recording as recording_
 from ..fuzz import fuzz as fuzz_
+from ..fuzz import silence
 from ..recording import Recording, recording_of
 from ..report.page import write_page
 from ..shrink import TRIES_MAX, Shrink
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Instead of those of the process.
     """
+    silence()
     try:
         result = app(arguments, exit_on_error=False, result_action="return_value")
         return int(result) if isinstance(result, int) else Exit.DONE

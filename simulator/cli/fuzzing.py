@@ -97,7 +97,7 @@ def _missing(covered: Coverage) -> Iterator[RenderableType]:
     for what, rows in (("never taken", covered.never_taken), ("in no table", covered.unknown)):
         if rows:
             yield Text(f"\n{what}:", "yellow")
-            yield from (Text(f"  {row_text(row)}") for row in rows)
+            yield from (show.line(f"  {row_text(row)}") for row in rows)
 
 
 def _failures(tally: Tally) -> Iterator[RenderableType]:
@@ -106,7 +106,7 @@ def _failures(tally: Tally) -> Iterator[RenderableType]:
         yield from (show.violation(found) for found in verdict.found[:3])
         if verdict.error:
             yield Text(verdict.error.rstrip(), "red")
-        yield Text(f"  {tally.command(verdict.seed)}", "cyan")
+        yield show.line(f"  {tally.command(verdict.seed)}", "cyan")
     if len(tally.failures) > FAILURES_SHOWN:
         yield Text(f"\nand {len(tally.failures) - FAILURES_SHOWN} seeds more; --json has them all", "red")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -51,14 +50,17 @@ def exit_of(recording: Recording) -> Exit:
 def print_trace(console: Console, moments: Iterable[Moment], *, everything: bool) -> None:
     """The trace, and after it the legend of what is in it."""
     shown: dict[tuple[str, str], Line] = {}
-    for line in lines(moments, everything=everything):
-        shown.setdefault((line.mark, line.what), line)
-        text = Text(f"{line.time:10.4f}  ", "dim", no_wrap=True, overflow="ignore", end="\n")
-        console.print(text.append(line.body, STYLES[line.tone]), soft_wrap=True)
+    for each in lines(moments, everything=everything):
+        shown.setdefault((each.mark, each.what), each)
+        console.print(line_of(each), soft_wrap=True)
     console.print()
     for row in legend(shown.values()):
         console.print(Text(f"  {row}", "dim"), soft_wrap=True)
     console.print()
+
+
+def line_of(told: Line) -> Text:
+    return line(f"{told.time:10.4f}  ", "dim").append(told.body, STYLES[told.tone])
 
 
 def title(scenario: Scenario) -> RenderableType:
@@ -115,7 +117,7 @@ def violation(found: Found) -> Text:
 
 def again(seed: int, given: Mapping[str, Any]) -> Text:
     """Commands for the same world."""
-    text = Text()
+    text = line("")
     page = f" -o seed-{seed}.html"
     for action, more in (("run", " --trace"), ("report", page), ("shrink", "")):
         text.append(f"{action:>8}  ", "dim").append(command(seed, given, action=action) + more).append("\n")
@@ -153,6 +155,6 @@ def found_as_json(found: Found) -> dict[str, Any]:
     return {"time": round(found.time, 6), "oracle": found.oracle, "anomaly": found.anomaly, "text": found.text}
 
 
-def quoted(words: Iterable[object]) -> str:
-    """For a shell."""
-    return shlex.join(map(str, words))
+def line(text: str, style: str = "") -> Text:
+    """As long as it is: to be copied, or read by another program."""
+    return Text(text, style, no_wrap=True, overflow="ignore")

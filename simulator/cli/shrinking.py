@@ -52,7 +52,7 @@ def as_tables(shrunk: Shrunk) -> RenderableType:
         Text(f"\n{shrunk.tries:,} worlds tried{ended}\n", "dim"),
         what,
         Text(),
-        Text(shrunk.scenario.pasted()),
+        show.line(shrunk.scenario.pasted()),
         Text(),
-        Text(command_of(shrunk.scenario), "cyan"),
+        show.line(command_of(shrunk.scenario), "cyan"),
     )

@@ -290,6 +290,7 @@ class Fetching:
         """Drop what is in the queue or on its way; fetching goes on after what was handed out."""
         feed.version = self._next_number()
         feed.in_queue = 0
+        feed.reached = UNKNOWN  # an end that is dropped with the rest is said again
         if feed.active:
             feed.next = feed.start if feed.position == UNKNOWN else feed.position
             feed.epoch = feed.taken_epoch

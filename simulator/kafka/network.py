@@ -37,6 +37,7 @@ QUEUE_SECONDS = (0.1, 1.0)
 ASTRAY_SECONDS = (0.2, 4.0)
 """How long a commit is on its way that comes in after its connection has broken."""
 
+_RARE_SECONDS = LATENCY_SECONDS[1] - RARELY * (LATENCY_SECONDS[1] - LATENCY_SECONDS[0])
 _GROUP = frozenset(GROUP_REQUESTS)
 
 
@@ -115,9 +116,8 @@ class Network:
             self._clock.after(self._dice.uniform(*ASTRAY_SECONDS), connection.take, exchange)
 
     def _latency(self) -> float:
-        dice = self._dice
-        seconds = dice.uniform(*LATENCY_SECONDS)
-        return seconds * RARE_FACTOR if dice.chance(RARELY) else seconds
+        seconds = self._dice.uniform(*LATENCY_SECONDS)
+        return seconds if seconds < _RARE_SECONDS else seconds * RARE_FACTOR
 
     def _connect(self, process: Process, node: Node, group: bool) -> Connection:
         self._check(node)

@@ -20,18 +20,14 @@ IDLE_SECONDS = 0.001
 
 
 class Timer:
-    """Something that happens later. Compares by time, then by the order in which it was set."""
+    """Something that happens later."""
 
-    __slots__ = ("act", "arguments", "number", "when")
+    __slots__ = ("act", "arguments", "when")
 
-    def __init__(self, when: float, number: int, act: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    def __init__(self, when: float, act: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         self.when = when
-        self.number = number
         self.act: Callable[..., object] | None = act
         self.arguments = arguments
-
-    def __lt__(self, other: Timer) -> bool:
-        return self.when < other.when or (self.when == other.when and self.number < other.number)
 
     def cancel(self) -> None:
         """It does not happen. Cancelling what has happened changes nothing."""
@@ -50,14 +46,17 @@ class VirtualClock(trio.abc.Clock):
     def __init__(self) -> None:
         self.now = 0.0
         self.stuck: Callable[[], object] = lambda: None
-        self._timers: list[Timer] = []
+        # By time, then by the order in which they were set. Tuples, since a heap compares a lot.
+        self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = 0
 
     def at(self, when: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Call ``act(*arguments)`` at this time, or at once after what is running if it is past."""
+        if when < self.now:
+            when = self.now
         self._numbers += 1
-        timer = Timer(when if when > self.now else self.now, self._numbers, act, arguments)
-        heappush(self._timers, timer)
+        timer = Timer(when, act, arguments)
+        heappush(self._timers, (when, self._numbers, timer))
         return timer
 
     def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
@@ -75,15 +74,15 @@ class VirtualClock(trio.abc.Clock):
     def next_due(self) -> float:
         """When the next timer fires; infinity if there is none."""
         timers = self._timers
-        while timers and timers[0].act is None:
+        while timers and timers[0][2].act is None:
             heappop(timers)
-        return timers[0].when if timers else math.inf
+        return timers[0][0] if timers else math.inf
 
     def fire(self) -> None:
         """Call what is due now."""
         timers, now = self._timers, self.now
-        while timers and timers[0].when <= now:
-            timer = heappop(timers)
+        while timers and timers[0][0] <= now:
+            timer = heappop(timers)[2]
             act = timer.act
             if act is not None:
                 timer.act = None

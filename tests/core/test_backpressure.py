@@ -10,17 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.support import P0, P1, FakeRun, assign, core_with, handle_all, new_core, record, started
-from trio_consumer.client.port import Records
+from trio_consumer.client.port import Committed, Records
 from trio_consumer.core import backpressure
 from trio_consumer.core.backpressure import (
     BATCH_RECORDS_MAX,
     MAP_SHARE,
+    RESUME,
     Limits,
     bytes_waiting,
     fullness_of,
     fullness_total,
 )
 from trio_consumer.core.engine import Core
+from trio_consumer.core.offset_map import encode
 from trio_consumer.core.tenures import Tenure
 from trio_consumer.record import Partition
 
@@ -106,6 +108,19 @@ def test_an_offset_map_fills_its_partition_at_three_quarters_of_its_limit() -> N
     assert 0 < characters <= 100
     assert fullness_of(tenure, limits(records_per_partition=10**6), 100) == characters / (100 * MAP_SHARE)
     assert fullness_of(tenure, limits(records_per_partition=10**6), 0) < 0.1
+
+
+def test_a_full_map_does_not_stop_a_partition_that_waits_for_nothing() -> None:
+    """What an earlier tenure completed lies ahead, and only fetching gets there."""
+    text = encode(9, tuple((12 + 3 * number, 13 + 3 * number) for number in range(40)), 40).text
+    core = new_core(offset_map_characters_max=len(text))
+    tenure = assign(core, committed=Committed(9, text))
+    give(core, P0, 9, [b"the one that held it back"])
+    assert fullness_of(tenure, core.limits, len(text)) > RESUME
+    core.flow()
+    assert tenure.throttled
+    assert handle_all(core) == [9]
+    assert core.flow() == ([], [P0])
 
 
 def test_bytes_are_exact_where_their_bound_passes_the_limit() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.kafka import requests
+from simulator.kafka.requests import OffsetCommit
 from simulator.world.history import CommitApplied, CommitRefused, OffsetsForgotten
 from trio_consumer import Partition
 from trio_consumer.client.port import Commit, Committed
@@ -21,7 +21,7 @@ def member(kit: Kit) -> Classic:
 
 
 def commit_all(a: Classic, offsets: dict[Partition, Commit]) -> dict[Partition, str]:
-    request = requests.OffsetCommit(GROUP, a.id, a.instance_id, a.generation, offsets, 1)
+    request = OffsetCommit(GROUP, a.id, a.instance_id, a.generation, offsets, 1)
     return dict(a.kit.ask(a.process, request).errors)
 
 
@@ -34,6 +34,14 @@ def test_too_much_metadata_fails_its_partition_only() -> None:
     kit.coordinator.metadata_max = 10
     assert commit_all(a, {P0: Commit(1, "x" * 11)}) == {P0: "OFFSET_METADATA_TOO_LARGE"}
     assert kit.committed(P0).offset is None
+
+
+def test_what_the_client_appends_counts_too() -> None:
+    kit = Kit()
+    a = member(kit)
+    for length, error in ((4095, ""), (4096, "OFFSET_METADATA_TOO_LARGE")):
+        request = OffsetCommit(GROUP, a.id, None, a.generation, {P0: Commit(1, "x" * length)}, padding=1)
+        assert kit.ask("a.1", request).errors == {P0: error}
 
 
 def test_a_partition_that_does_not_exist_fails_by_itself() -> None:

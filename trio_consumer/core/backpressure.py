@@ -66,7 +66,8 @@ def fullness_of(tenure: Tenure, limits: Limits, map_characters_max: int) -> floa
     """How full the fullest of a partition's own limits is; 1.0 is full."""
     full = max(tenure.queued, len(tenure.retrying)) / limits.records_per_partition
     full = max(full, bytes_waiting((tenure,), limits.bytes_per_partition) / limits.bytes_per_partition)
-    if map_characters_max:
+    # Where nothing is incomplete the map cannot grow; what makes it large lies ahead, and only fetching gets there.
+    if map_characters_max and tenure.ledger.incomplete_count:
         full = max(full, tenure.ledger.map_characters(map_characters_max) / (map_characters_max * MAP_SHARE))
     return full
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from trio_consumer import Partition
-from trio_consumer.client.port import Commit
 
 from ..requests import ConsumerGroupHeartbeat, ConsumerGroupHeartbeatResponse, OffsetCommit, OffsetFetch
 from .alarm import Alarm
@@ -144,9 +143,9 @@ class ConsumerGroup:
     def judge_fetch(self, request: OffsetFetch) -> str:
         return judge("consumer offset fetch", self, request, self._emit)
 
-    def takes(self, partition: Partition, commit: Commit) -> bool:
-        """False if a commit of this partition is refused for what it is, whoever makes it."""
-        return self._context.exists(partition) and len(commit.metadata) <= self._context.metadata_max
+    def takes(self, partition: Partition, characters: int) -> bool:
+        """False if a commit of this partition, with so much metadata, is refused whoever makes it."""
+        return self._context.exists(partition) and characters <= self._context.metadata_max
 
     def had(self, member_id: str, epoch: int, partition: Partition) -> bool:
         """True if this member had this partition in that epoch, and has it still."""

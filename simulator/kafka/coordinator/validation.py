@@ -139,7 +139,7 @@ def _older_and_not_its_own(group: ConsumerGroup, request: requests.OffsetCommit)
     return _older(group, request) and not all(
         group.had(request.member_id, request.generation, partition)
         for partition, commit in request.offsets.items()
-        if group.takes(partition, commit)
+        if group.takes(partition, len(commit.metadata) + request.padding)
     )
 
 
