@@ -58,14 +58,22 @@ def command(seed: int, given: Mapping[str, Any], *, action: str = "run") -> str:
 
 def command_of(scenario: Scenario, *, action: str = "run") -> str:
     """The same for a scenario as it is, drawn or not."""
-    return command(scenario.seed, {"plain": True, **differences(scenario)}, action=action)
+    return command(scenario.seed, given_of(scenario), action=action)
 
 
-def differences(scenario: Scenario) -> dict[str, Any]:
-    """What of a scenario is not its default, besides the seed."""
-    plain = Scenario(seed=scenario.seed)
-    names = [field.name for field in attrs.fields(Scenario)]
-    return {name: getattr(scenario, name) for name in names if getattr(scenario, name) != getattr(plain, name)}
+def given_of(scenario: Scenario) -> dict[str, Any]:
+    """What must be given so that `scenario_of` makes this scenario: little, if most of it was drawn from its seed."""
+    drawn = draw(scenario.seed)
+    given = _differing(scenario, drawn)
+    plain = {"plain": True, **_differing(scenario, Scenario(seed=scenario.seed))}
+    if len(given) < len(plain) and scenario_of(scenario.seed, given) == scenario:
+        return given
+    return plain
+
+
+def _differing(scenario: Scenario, other: Scenario) -> dict[str, Any]:
+    names = [field.name for field in attrs.fields(Scenario) if field.name != "seed"]
+    return {name: getattr(scenario, name) for name in names if getattr(scenario, name) != getattr(other, name)}
 
 
 def _option(field: str, value: Any) -> list[str]:
@@ -100,12 +108,13 @@ def numbers_of(text: str, *, most: int = 100_000) -> frozenset[int]:
     """
     found: set[int] = set()
     for part in filter(None, (one.strip() for one in text.split(","))):
-        low, _, high = part.partition("-")
-        if not low.isdecimal() or not (high or low).isdecimal():
+        low, dash, high = part.partition("-")
+        high = high if dash else low
+        if not (low.isdecimal() and high.isdecimal()):
             raise ConfigurationError(f"numbers {text!r}: give for instance 0-4,9")
-        if int(high or low) - int(low) > most - len(found):
+        if int(high) - int(low) > most - len(found):
             raise ConfigurationError(f"numbers {text!r}: give at most {most:,}")
-        found.update(range(int(low), int(high or low) + 1))
+        found.update(range(int(low), int(high) + 1))
     return frozenset(found)
 
 

@@ -18,6 +18,7 @@ from ..fuzz import fuzz as fuzz_
 from ..fuzz import silence
 from ..recording import Recording, recording_of
 from ..report.page import write_page
+from ..reproduce import given_of
 from ..shrink import TRIES_MAX, Shrink
 from ..tally import Plan, Tally, all_rows, coverage
 from ..world.world import run_world
@@ -191,7 +192,7 @@ def replay(
     recorded = recording_.read(file)
     divergence = replaying.divergence(recorded, recording_of(run_world(recorded.scenario)))
     code = _shown(
-        recorded, replaying.given_of(recorded), trace=trace, everything=everything, json=json, again=divergence
+        recorded, given_of(recorded.scenario), trace=trace, everything=everything, json=json, again=divergence
     )
     return Exit.FAILED if divergence else code
 

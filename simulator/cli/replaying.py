@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..recording import Recording
-from ..reproduce import differences
 from ..runtime.digest import Divergence, first_divergence, trail
 
-__all__ = ["Divergence", "divergence", "given_of"]
+__all__ = ["Divergence", "divergence"]
 
 
 def divergence(recorded: Recording, now: Recording) -> Divergence | None:
     """Where the world of now first differs from the recorded one."""
     return first_divergence([*trail(recorded.moments), recorded.error], [*trail(now.moments), now.error])
-
-
-def given_of(recorded: Recording) -> dict[str, Any]:
-    """What gives the recorded scenario, whatever a seed would draw."""
-    return {"plain": True, **differences(recorded.scenario)}

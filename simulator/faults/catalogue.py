@@ -96,9 +96,9 @@ KINDS: Mapping[str, Kind] = {
     "coordinator-loading": Kind("coordinator", "the coordinator answers that it is loading, for a while", weight=1),
     "coordinator-down": Kind("coordinator", "no broker coordinates the group for a while", weight=1),
     "member-expelled": Kind("coordinator", "an administrator removes a member from the group", weight=0.7),
-    "offsets-expire": Kind("coordinator", "the group's committed offsets of one partition expire", weight=0.3),
+    "offsets-expire": Kind("coordinator", "the group's committed offset of one partition expires, while the group is empty", weight=2),
     "offsets-reset": Kind(
-        "coordinator", "an administrator sets the offsets of the group back while it is empty", weight=0.4
+        "coordinator", "an administrator sets the offsets of the group back while it is empty", weight=2
     ),
     # Handlers
     "handler-fails": Kind("handler", "a handler raises", rate=0.05),

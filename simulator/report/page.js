@@ -147,7 +147,7 @@ function marks() {
       wash.style.width = `${drawing.x(next.from) - x}px`;
     } else {
       html("div", { class: "phase" }, at("marks")).style.left = `${x}px`;
-      html("div", { class: "phase-name" }, at("marks"), phase.name).style.left = `${x}px`;
+      html("div", { class: "phase-name" }, at("marks"), phase.name).style.left = `${Math.min(x, drawing.width - 34)}px`;
     }
   });
   let flagged = -Infinity;

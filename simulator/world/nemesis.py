@@ -277,9 +277,11 @@ class Nemesis:
             self._for_a_while(self._dice.uniform(0.2, 3), setattr, coordinator.settings, "metadata_max", METADATA_MAX)
 
     def _expire(self, kind: str) -> None:
+        """Only while nobody is there, as brokers do since KIP-211."""
         partition = self._partition()
-        if partition and self._note(kind, partition):
-            self._world.cluster.coordinator.expire_offsets(GROUP, partition)
+        coordinator = self._world.cluster.coordinator
+        if partition and not coordinator.members(GROUP) and self._note(kind, partition):
+            coordinator.expire_offsets(GROUP, partition)
 
     def _reset_offsets(self, kind: str) -> None:
         partition = self._partition()
