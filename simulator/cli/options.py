@@ -10,10 +10,13 @@ from typing import Annotated, Any, TypeAlias
 import attrs
 from cyclopts import Group, Parameter
 
-from trio_consumer import ConfigurationError
+from trio_consumer import ConfigurationError, Order
+from trio_consumer.client.settings import max_poll_interval_seconds
+from trio_consumer.config import gather
 
 from ..faults.catalogue import KINDS, chosen
 from ..reproduce import numbers_of, pairs_of, scenario_of
+from ..world.members import SETTINGS
 from ..world.scenario import PROTOCOLS, SCHEDULERS, VERSIONS, Scenario
 
 WHICH = Group.create_ordered("Which worlds")
@@ -168,7 +171,7 @@ class Given:
         if self.muted is not None:
             yield "muted", numbers_of(self.muted)
         if self.o is not None:
-            yield "options", {name: literal(text) for name, text in pairs_of("-O", self.o).items()}
+            yield "options", options_of(self.o)
         if self.x is not None:
             yield "settings", {name: literal(text) for name, text in pairs_of("-X", self.x).items()}
         if self.kafka is not None:
@@ -183,6 +186,26 @@ def faults_of(words: Sequence[str]) -> frozenset[str]:
     """Kinds, from words that may have commas in them."""
     names = [name for word in words for name in word.split(",") if name]
     return chosen(name for name in names if name != "none")
+
+
+def options_of(words: Sequence[str]) -> dict[str, Any]:
+    """Options of `open_consumer`.
+
+    Raises:
+        ConfigurationError: There is no such option, or its value is wrong, alone or in a world.
+    """
+    options = {name: literal(text) for name, text in pairs_of("-O", words).items()}
+    orders = [order.value for order in Order]
+    if options.get("order", orders[0]) not in orders:
+        raise ConfigurationError(f"-O order={options['order']}: give one of {', '.join(orders)}")
+    checked = {name: Order(value) if name == "order" else value for name, value in options.items()}
+    try:
+        config = gather(checked)
+        if "revoke_deadline" in options:
+            config.check_poll_interval(max_poll_interval_seconds(SETTINGS))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"-O {error}") from error
+    return options
 
 
 def literal(text: str) -> Any:

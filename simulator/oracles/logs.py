@@ -31,6 +31,7 @@ class Log:
         visible: Records that consumers have to be given, in order.
         pending: Those of them that nobody has resolved.
         hidden: Control entries, and records of transactions that are undecided or were aborted.
+        control: End markers of transactions, as far as they can be told from the rest.
         done: What was resolved.
         values: What the broker held, in order of time: offset, -1 for none, and metadata.
         newest: The tenure that was delivered last.
@@ -39,7 +40,7 @@ class Log:
     """
 
     __slots__ = (
-        "changed", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition", "pending", "shaken",
+        "changed", "control", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition", "pending", "shaken",
         "start", "values", "visible",
     )  # fmt: skip
 
@@ -50,6 +51,7 @@ class Log:
         self.visible: list[int] = []
         self.pending = Pending()
         self.hidden: set[int] = set()
+        self.control: set[int] = set()
         self.done: set[int] = set()
         self.values: list[tuple[int, str]] = [(-1, "")]
         self.newest: Tenure | None = None
@@ -93,6 +95,7 @@ class Log:
         del self.visible[bisect_left(self.visible, end) :]
         self.pending.drop_from(end)
         self.hidden = {offset for offset in self.hidden if offset < end}
+        self.control = {offset for offset in self.control if offset < end}
 
     def empty(self) -> None:
         """The topic is gone. Of the next one of its name the offsets are used again."""

@@ -32,8 +32,9 @@ from trio_consumer import Partition
 from trio_consumer.core.offset_map import UnreadableMap, decode
 
 from ..world import history as h
+from .causes import Causes
 from .expectations import Expectations
-from .logs import Log
+from .logs import NEVER, Log
 from .pending import Ranges
 from .tenures import Asked, Call, Phase, Process, Tenure
 
@@ -52,8 +53,7 @@ class Truth:
         now: Virtual time.
         phase: Of the world: ``""``, ``faults``, ``heal`` or ``end``.
         healed: When the faults stopped; infinity until then.
-        fired: When each kind of fault last fired, by kind.
-        fired_at: The same by kind and target.
+        causes: What the faults so far may have caused.
     """
 
     def __init__(self, expectations: Expectations) -> None:
@@ -67,8 +67,7 @@ class Truth:
         self.now = 0.0
         self.phase = ""
         self.healed = float("inf")
-        self.fired: dict[str, float] = {}
-        self.fired_at: dict[tuple[str, str], float] = {}
+        self.causes = Causes()
         self._decoded: dict[tuple[int, str], Ranges | None] = {}
 
     def log(self, partition: Partition) -> Log:
@@ -137,6 +136,8 @@ class Truth:
     def _decided(self, event: h.Decided) -> None:
         log = self.log(event.partition)
         shown = event.committed or not self.expectations.read_committed
+        if log.end - 1 in log.hidden:  # what ended it was appended just before
+            log.control.add(log.end - 1)
         for offset in event.offsets:
             if shown and offset in log.hidden:
                 log.hidden.discard(offset)
@@ -182,6 +183,7 @@ class Truth:
         process = self.process(event.process)
         process.frozen = True
         process.was_frozen = self.now
+        self.causes.impaired.add(event.process)
 
     def _thawed(self, event: h.ProcessThawed) -> None:
         process = self.process(event.process)
@@ -200,8 +202,11 @@ class Truth:
             restored = self.ranges(*committed) or ()
             window = max(process.windows.get(partition, 0), log.given_back)
             tenure = Tenure(number, process, partition, committed, restored, window, self.now)
-            process.windows[partition] = len(log.values) - 1
-            process.holding[partition] = log.newest = tenure
+            if process.was_frozen == NEVER:  # else it may be told late of what was read before
+                process.windows[partition] = len(log.values) - 1
+            process.holding[partition] = tenure
+            if log.newest is None or number > log.newest.number:
+                log.newest = tenure
 
     def _revoked(self, event: h.RevokeDelivered) -> None:
         holding = self.process(event.process).holding
@@ -215,7 +220,7 @@ class Truth:
             if (tenure := holding.pop(partition, None)) is not None:
                 tenure.move_on(Phase.RELEASED, self.now)
                 log = self.log(partition)
-                if log.newest is tenure:
+                if log.newest is tenure and not self.causes.evicts(event.process):
                     log.given_back = len(log.values) - 1
 
     def _lost(self, event: h.LossDelivered) -> None:
@@ -327,8 +332,7 @@ class Truth:
     # The world
 
     def _fault(self, event: h.FaultFired) -> None:
-        self.fired[event.kind] = self.now
-        self.fired_at[event.kind, event.target] = self.now
+        self.causes.note(event.kind, event.target)
 
     def _phase_began(self, event: h.PhaseBegan) -> None:
         self.phase = event.phase

@@ -53,9 +53,8 @@ class Nemesis:
         if not world.cluster.partitions(TOPIC):
             world.cluster.create_topic(TOPIC, world.scenario.partitions)
         world.cluster.allow(TOPIC)
-        for name in list(world.members.lives):
-            if name.startswith("x"):
-                world.members.leave(name, for_good=True)
+        for number in range(1, self._extra + 1):
+            world.members.leave(f"x{number}", for_good=True)
 
     def _again(self) -> None:
         self._world.clock.after(self._dice.uniform(*PAUSES), self._act)

@@ -29,7 +29,7 @@ from ..runtime.schedulers import Scheduler
 from ..runtime.schedulers import scheduler as named_scheduler
 from ..runtime.trio_internals import Steps
 from .expect import expectations
-from .history import History, Moment, PhaseBegan, Transition, Violated
+from .history import CommitApplied, History, Moment, OffsetsForgotten, PhaseBegan, Transition, Violated
 from .members import Members, sampled
 from .nemesis import Nemesis
 from .scenario import GROUP, TOPIC, Scenario
@@ -131,6 +131,9 @@ class World:
         self.healed = trio.Event()
         self.nursery: trio.Nursery
         self._handler = handler
+        self._committed: dict[Partition, int] = {}
+        self.history.listen(CommitApplied, self._note_commit)
+        self.history.listen(OffsetsForgotten, self._note_loss)
         self._failing: dict[tuple[int, int], bool] = {}
 
     # For members and handlers
@@ -188,17 +191,24 @@ class World:
         self.history.add(PhaseBegan("heal"))
 
     def done(self) -> bool:
-        """Whether everything is committed.
+        """Whether everything has been committed.
 
         Nothing is expected where nothing is left to read: clients stay at their position when a topic is created anew.
+        What was committed may have gone back, where the client's own resend of an old commit came late.
         """
         cluster = self.cluster
         for number in range(cluster.partitions(TOPIC)):
             partition = Partition(TOPIC, number)
-            offset, end = cluster.coordinator.committed(GROUP, partition).offset, cluster.end(partition)
-            if offset != end and (offset is None or offset < end) and cluster.visible(partition):
+            if self._committed.get(partition, -1) < cluster.end(partition) and cluster.visible(partition):
                 return False
         return True
+
+    def _note_commit(self, event: CommitApplied) -> None:
+        if event.group == GROUP:
+            self._committed[event.partition] = max(event.offset, self._committed.get(event.partition, -1))
+
+    def _note_loss(self, event: OffsetsForgotten) -> None:
+        self._committed[event.partition] = event.after
 
     async def finish(self) -> None:
         """Drain all members, and wait until nothing of them is left."""

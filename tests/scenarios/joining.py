@@ -126,6 +126,7 @@ async def a_regular_expression(s: Stage) -> None:
     first = await s.topic(2, name=f"{prefix}-1")
     async with s.member("a", f"^{prefix}-.*") as a:
         await s.read(a, until=lambda: len(a.owned) == first.count)
+        a.note("another topic appears")
         second = await s.topic(2, name=f"{prefix}-2")
         await s.read(a, until=lambda: len(a.owned) == first.count + second.count)
 

@@ -31,6 +31,7 @@ async def the_broker_is_away_for_a_moment(s: Stage) -> None:
             while await a.try_commit(at(topic.partitions, 9)):
                 await trio.sleep(0.1)
             committed.set()
+            s.note("a's commit", "has landed")
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(commit)

@@ -206,10 +206,15 @@ class RealKafka:
 
     def _until_there(self, topic: str, total: int) -> None:
         while len(self._shared.admin.list_topics(topic, timeout=support.SECONDS_MAX).topics[topic].partitions) < total:
-            pass
+            time.sleep(0.01)
 
     async def delete_topic(self, topic: str) -> None:
-        await in_thread(lambda: self._shared.admin.delete_topics([topic])[topic].result())
+        def delete() -> None:
+            self._shared.admin.delete_topics([topic])[topic].result()
+            while topic in self._shared.admin.list_topics(timeout=support.SECONDS_MAX).topics:
+                time.sleep(0.01)
+
+        await in_thread(delete)
 
     async def produce(self, partition: Partition, records: Sequence[tuple[bytes | None, bytes | None]]) -> None:
         topic, number = partition

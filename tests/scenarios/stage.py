@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from trio_consumer import ClientError, Partition, Record
-from trio_consumer.client.port import Assigned, Client, Commit, Event, Failed, Lost, Records, Revoked
+from trio_consumer.client.port import Assigned, Client, Commit, Committed, Event, Failed, Lost, Records, Revoked
 
 from .kafka import GroupProtocol, Identity, Kafka, settings
 
@@ -77,6 +77,8 @@ class Member:
         self.keeps = False
         self.pending: list[Revoked] = []
         self.seen: list[str] = []
+        self._assigned: dict[Partition, Committed] = {}
+        self._assignment = ""
         self.leaving = trio.Event()
         self.left = trio.Event()
         self._stage = stage
@@ -93,10 +95,7 @@ class Member:
             return
         self.seen.append(type(event).__name__)
         if isinstance(event, Assigned):
-            self.owned |= event.partitions.keys()
-            held = sorted({(one.offset, one.metadata) for one in event.partitions.values() if one.offset is not None})
-            at = "".join(f" @{offset}{metadata and ' ' + metadata[:20]}" for offset, metadata in held)
-            self.note(f"assigned {self._stage.which(event.partitions)}{at}")
+            self._take_assigned(event)
         elif isinstance(event, Failed):
             self._take_failed(event)
         elif isinstance(event, Lost):
@@ -117,6 +116,20 @@ class Member:
         foreign = {(one.topic, one.partition) for one in event.records} - self.owned
         if foreign:
             self.note(f"WRONG: records of {len(foreign)} partitions that are not its own")
+
+    def _take_assigned(self, event: Assigned) -> None:
+        self.owned |= event.partitions.keys()
+        notes = self._stage.notes.get(self.name, [])
+        if notes and notes[-1] == self._assignment:
+            # In how many steps it comes is chance.
+            notes.pop()
+        else:
+            self._assigned.clear()
+        self._assigned.update(event.partitions)
+        held = sorted({(one.offset, one.metadata) for one in self._assigned.values() if one.offset is not None})
+        at = "".join(f" @{offset}{metadata and ' ' + metadata[:20]}" for offset, metadata in held)
+        self._assignment = f"assigned {self._stage.which(self._assigned)}{at}"
+        self.note(self._assignment)
 
     def _take_failed(self, event: Failed) -> None:
         error = event.error
@@ -219,6 +232,7 @@ class Stage:
 
     def note(self, who: str, text: str) -> None:
         self.notes.setdefault(who, []).append(text)
+        self._news.unpark_all()
 
     @property
     def classic(self) -> bool:

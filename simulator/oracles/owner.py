@@ -1,0 +1,32 @@
+"""One owner at a time."""
+
+from __future__ import annotations
+
+from ..world.history import HandlerStarted
+from .oracle import Oracle, Subscriptions
+
+
+class Owner(Oracle):
+    """Two processes may believe that they own a partition: one that was put out of the group, as long as it does not know.
+
+    So this looks only at processes that no fault can have put out.
+    """
+
+    name = "owner"
+    promise = "G3"
+    says = "no partition is handled by a member while the group has given it to another, unless a fault put that one out"
+
+    def subscriptions(self) -> Subscriptions:
+        return {HandlerStarted: self._started}
+
+    def _started(self, event: HandlerStarted) -> None:
+        newest = self.truth.logs[event.partition].newest if event.partition in self.truth.logs else None
+        if newest is None or newest.process.name == event.process or not newest.held or not newest.process.alive:
+            return
+        tenure = self.truth.tenure(event.process, event.partition)
+        evicts = self.truth.causes.evicts
+        if tenure is not None and not evicts(event.process) and not evicts(newest.process.name):
+            self.found(
+                f"{event.process} starts {event.partition}@{event.offset} in tenure {tenure.number}, and "
+                f"{newest.process.name} has been given the partition (tenure {newest.number})"
+            )
