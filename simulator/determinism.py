@@ -25,11 +25,14 @@ from trio_consumer import ConfigurationError
 from .fuzz import Runner, load, silence
 from .reproduce import scenario_of
 from .runtime.digest import Divergence, digest_of, first_divergence, trail
-from .tally import WORLD
+from .world.scenario import Scenario
 
 HASH_SEED, OTHER_HASH_SEED = "0", "1789"
 DIVERGENCES_MAX = 5
 """So many are looked into."""
+
+WITH_STEPS = "simulator.determinism:run_with_steps"
+"""Runs a scenario, and keeps which task ran when."""
 
 Digests = Mapping[int, str]
 
@@ -85,6 +88,13 @@ class Comparison:
         return not any(self.differing)
 
 
+def run_with_steps(scenario: Scenario) -> Any:
+    """As `simulator.world.world.run_world`."""
+    from .world.world import run_world
+
+    return run_world(scenario, record_steps=True)
+
+
 def others_of(pythons: Sequence[str]) -> list[Other]:
     """This interpreter with another hash seed than this process may have, and each of the given ones."""
     return [Other(sys.executable, OTHER_HASH_SEED), *(Other(python, HASH_SEED) for python in pythons)]
@@ -96,7 +106,7 @@ def compare(
     given: Mapping[str, Any],
     *,
     pythons: Sequence[str] = (),
-    runner: str = WORLD,
+    runner: str = WITH_STEPS,
     look: Callable[[int], object] | None = None,
 ) -> Comparison:
     """Run the seeds everywhere at once and compare.
@@ -148,7 +158,7 @@ def trail_of(seed: int, given: Mapping[str, Any], runner: Runner) -> list[str]:
     """The world of a seed, line by line. One that did not come to its end has the reason as its last line."""
     outcome = runner(scenario_of(seed, given))
     last = f"{outcome.steps} steps, {outcome.seconds:.9f} s, error {outcome.error!r}"
-    return [" ".join(line.splitlines()) for line in (*trail(outcome.moments), last)]
+    return [" ".join(line.splitlines()) for line in (*trail(outcome.moments, outcome.taken), last)]
 
 
 def as_json(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ Look: TypeAlias = "Callable[[Tally], object]"
 
 WORLD_SECONDS_MAX = 120.0
 """Real seconds that a world may take on a job of its own; an honest one takes hundredths of one."""
+_READY, _DONE = "ready", "done"
 LOOK_SECONDS = 0.5
 """Real seconds in which a job that says nothing is looked after."""
 
@@ -150,6 +151,7 @@ class _Jobs:
         self._tally = tally
         self._look = look
         self._jobs: list[_Job] = []
+        self._began: float | None = None
 
     def run(self) -> None:
         plan, tally = self._plan, self._tally
@@ -157,7 +159,7 @@ class _Jobs:
         try:
             self._jobs = [_Job(plan, number) for number in range(most)]
             while self._jobs and not tally.enough:
-                if plan.seconds is not None and tally.seconds >= plan.seconds:
+                if self._over():
                     return
                 self._listen()
                 if self._look is not None:
@@ -165,6 +167,12 @@ class _Jobs:
         finally:
             for job in self._jobs:
                 job.stop()
+
+    def _over(self) -> bool:
+        """Whether the time is over. It begins when the first job has."""
+        if self._plan.seconds is None or self._began is None:
+            return False
+        return time.monotonic() - self._began >= self._plan.seconds
 
     def _listen(self) -> None:
         ready = connection.wait([job.results for job in self._jobs], timeout=LOOK_SECONDS)
@@ -178,17 +186,19 @@ class _Jobs:
 
     def _hear(self, job: _Job) -> None:
         try:
-            verdict: Verdict | None = job.results.recv()
+            said: Verdict | str = job.results.recv()
         except (EOFError, OSError):
             self._replace(job, "the process that ran the world died")
             return
-        if verdict is None:
+        if isinstance(said, Verdict):
+            self._tally.add(said)
+            job.done += 1
+        elif said == _READY:
+            self._began = self._began or time.monotonic()
+        else:
             job.process.join()
             job.stop()
             self._jobs.remove(job)
-            return
-        self._tally.add(verdict)
-        job.done += 1
 
     def _replace(self, job: _Job, why: str) -> None:
         """Blame the world that it was in, and go on with the next one."""
@@ -201,11 +211,12 @@ class _Jobs:
 
 
 def _work(results: Connection, plan: Plan, job: int, begin: int) -> None:
-    """What a job does: its seeds in order, and a report of each; ``None`` at the end."""
+    """What a job does: its seeds in order, and a report of each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     silence()
     runner = load(plan.runner)
     with suppress(BrokenPipeError):
+        results.send(_READY)
         for seed in plan.dealt(job, begin):
             results.send(judge(seed, plan.given, runner))
-        results.send(None)
+        results.send(_DONE)

@@ -154,7 +154,7 @@ class Shrink:
         verdict = verdict_of(outcome.scenario.seed, outcome)
         if self.kind == "error":
             # The same type of error; its text may name what differs.
-            return not verdict.found and verdict.error.split(":")[0] == self.verdict.error.split(":")[0]
+            return not verdict.found and verdict.error_type == self.verdict.error_type
         return any(found.oracle == self.kind for found in verdict.found)
 
     def _run(self, scenario: Scenario) -> Any:

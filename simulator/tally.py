@@ -6,6 +6,7 @@ with all that could have happened.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from .kafka.coordinator import TABLES
 
 WORLD = "simulator.world.world:run_world"
 """What runs a scenario."""
+
+_TYPE = re.compile(r"^[\s|]*((?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?::|$)", re.MULTILINE)
 
 Row: TypeAlias = tuple[str, str, str, str]
 """A row of a coordinator's table: table, state, event, after."""
@@ -70,6 +73,13 @@ class Verdict:
     def kind(self) -> str:
         """What it failed by: the first oracle, ``error``, or ``""``."""
         return self.found[0].oracle if self.found else "error" if self.error else ""
+
+    @property
+    def error_type(self) -> str:
+        """Of the error, be it in one line or a whole traceback; ``""`` for none."""
+        last = self.error.rsplit("Traceback (most recent call last)", 1)[-1]
+        named = _TYPE.search(last)
+        return named[1] if named else ""
 
 
 @attrs.frozen

@@ -27,12 +27,12 @@ class Committer:
     """Commits what is due, until told to finish."""
 
     def __init__(
-        self, commits: Commits, client: Client, *, interval: float, due: Signal, abort: Callable[[BaseException], None]
+        self, commits: Commits, client: Client, *, due: Signal, abort: Callable[[BaseException], None]
     ) -> None:
         self._commits = commits
         self._client = client
-        self._interval = interval
         self._due = due
+        commits.on_pending = due.send
         self._abort = abort
         self._finishing = False
         self._done = trio.Event()
@@ -51,10 +51,13 @@ class Committer:
     async def _wait_due(self) -> bool:
         """Wait for the next time to look; true if a commit is due."""
         due_at, now = self._commits.due_at(), trio.current_time()
-        if due_at is not None and (due_at <= now or (self._finishing and not self._commits.failing)):
+        if due_at is None:
+            await self._due.wait()
+            self._commits.collect(trio.current_time())
+            return False
+        if due_at <= now or (self._finishing and not self._commits.failing):
             return True
-        # Nothing tells when the first record after a pause is resolved, so look once an interval.
-        with trio.move_on_at(min(now + self._interval, float("inf") if due_at is None else due_at)):
+        with trio.move_on_at(due_at):
             await self._due.wait()
         return False
 

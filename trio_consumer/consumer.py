@@ -122,7 +122,6 @@ class Consumer:
         committer = Committer(
             core.commits,
             self._client,
-            interval=config.commit_interval,
             due=workers.commit_due,
             abort=self._abort_client,
         )

@@ -17,7 +17,8 @@ import attrs
 from trio_consumer import ConfigurationError
 
 from ..world.draw import draw
-from ..world.world import Outcome, run_world
+from ..world.history import Violated
+from ..world.world import Outcome, World, run_world
 from .bug import Bug
 from .catalogue import BUGS
 
@@ -139,11 +140,18 @@ def findings(bug: Bug | None, seed: int, *, like: Bug | None = None) -> tuple[st
     of = bug or like
     scenario = draw(seed, **(of.given if of else {}))
     if bug is None:
-        outcome = run_world(scenario)
-    else:
-        with bug.planted():
-            outcome = run_world(scenario)
-    return _named(outcome)
+        return _named(run_world(scenario))
+    accepted = bug.accepted
+
+    def prepare(world: World) -> None:
+        def found(violated: Violated) -> None:
+            if violated.oracle in accepted:  # what comes after it is of no interest
+                world.nursery.cancel_scope.cancel()
+
+        world.history.listen(Violated, found)
+
+    with bug.planted():
+        return _named(run_world(scenario, prepare=prepare))
 
 
 def _named(outcome: Outcome) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..world.history import HandlerEnded, Released
+from .logs import NEVER
 from .oracle import Oracle, Subscriptions
 from .tenures import Call, Phase
 
@@ -40,15 +41,17 @@ class Cancelled(Oracle):
         if call is None or not self.expected.cancellable or event.outcome == "cancelled":
             return
         tenure, now = call.tenure, self.truth.now
-        if tenure is None or call.epoch != tenure.epoch or call.process.was_frozen >= tenure.since:
+        if tenure is None or call.epoch != tenure.epoch:
             return
         if tenure.phase is Phase.LOST:
-            due, why = tenure.since, "was lost"
-        elif tenure.phase is Phase.REVOKING or tenure.phase is Phase.RELEASED:
-            due, why = tenure.revoked + self.expected.grace_seconds, "was to be given back, and the grace was over"
+            begun, grace, why = tenure.since, 0.0, "was lost"
+        elif tenure.revoked > NEVER:
+            begun, grace = tenure.revoked, self.expected.grace_seconds
+            why = "was to be given back, and the grace was over"
         else:
             return
-        if now > due + AT_ONCE_SECONDS and call.began < now and not self._ignores(call):
+        due = begun + grace
+        if call.process.was_frozen < begun and now > due + AT_ONCE_SECONDS and call.began < now and not self._ignores(call):
             self.found(f"the handler of {call} in {event.process} {event.outcome} {now - due:.3g} s after {tenure} {why}")
 
     def _ignores(self, call: Call) -> bool:

@@ -66,6 +66,7 @@ class Tenure:
         phase: How far it is.
         since: When the phase began.
         began: When it was delivered.
+        revoked: When its revoke was delivered; the beginning of time if it was not.
         start: The committed offset that came with it; ``None`` if there was none, or it started over.
         restored: What the offset map that came with it says, unless it is of another log.
         doubted: The same, once it may be of another log: believed or not, nobody is to blame.
@@ -89,7 +90,7 @@ class Tenure:
 
     __slots__ = (
         "acknowledged", "arrivals", "bad", "began", "done", "doubted", "end", "epoch", "failures", "flying", "incomplete",
-        "newest", "number", "partition", "phase", "position", "process", "restored", "since", "start", "trouble",
+        "newest", "number", "partition", "phase", "position", "process", "restored", "revoked", "since", "start", "trouble",
         "trusted", "unanswered", "waiting", "window",
     )  # fmt: skip
 
@@ -108,6 +109,7 @@ class Tenure:
         self.partition = partition
         self.phase = Phase.ACTIVE
         self.since = self.began = now
+        self.revoked = NEVER
         self.window = window
         self.epoch = -1
         self.unanswered = 0

@@ -213,6 +213,7 @@ class Truth:
         for partition in event.partitions:
             if (tenure := holding.get(partition)) is not None:
                 tenure.move_on(Phase.REVOKING, self.now)
+                tenure.revoked = self.now
 
     def _released(self, event: h.Released) -> None:
         holding = self.process(event.process).holding

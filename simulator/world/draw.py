@@ -63,6 +63,7 @@ def reference(seed: int) -> Scenario:
         depth=drawn.depth,
         protocol=drawn.protocol,
         faults=REFERENCE_FAULTS,
+        fault_seconds=3.0,
         options={"commit_interval": 0.1, "grace": 0.4, "revoke_deadline": 2.0},
     )
 

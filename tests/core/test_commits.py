@@ -333,3 +333,26 @@ def test_the_first_commit_keeps_what_was_restored(committed: Committed) -> None:
     assert tenure.committed == 7
     core.commits.touch(tenure)
     assert planned(core).offsets == {P0: Commit(7, committed.metadata)}
+
+
+def test_who_waits_for_something_to_commit_is_called_once() -> None:
+    core, _ = core_with([b"a", b"b", b"c"])
+    calls: list[bool] = []
+    core.commits.on_pending = lambda: calls.append(core.commits.pending)
+    handle_all(core)
+    assert calls == []  # the fetch was news already
+    commit_all(core)
+    more(core, 3, 2)
+    handle_all(core)
+    assert calls == [True]
+
+
+def test_after_a_pause_an_interval_is_waited_for_company() -> None:
+    core, _ = core_with([b"a", b"b"], commit_interval=10.0)
+    handle_all(core)
+    assert core.commits.plan(100.0) is not None
+    core.commits.collect(101.0)
+    more(core, 2)
+    assert core.commits.due_at() == 110.0
+    core.commits.collect(500.0)
+    assert core.commits.due_at() == 510.0

@@ -33,6 +33,7 @@ class Outcome:
     steps: int
     seconds: float
     error: str = ""
+    taken: tuple[tuple[float, str], ...] = ()
 
 
 class Story:

@@ -241,7 +241,7 @@ from simulator.cli import main
 with BUGS[sys.argv[1]].planted():
     sys.exit(main(sys.argv[2:]))
 """
-BUG = "commit-one-more"
+BUG = "commit-one-too-far"
 
 
 def broken(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from simulator.faults.catalogue import KINDS
 from simulator.fuzz import fuzz, judge, load
-from simulator.tally import Plan, Tally, all_rows, coverage
+from simulator.tally import Plan, Tally, Verdict, all_rows, coverage
 from tests.simulator.synthetic import ORACLE, ROWS, run
 from trio_consumer import ConfigurationError
 
 WORLD = "tests.simulator.synthetic:run"
 ROUGH = "tests.simulator.synthetic:run_rough"
 ENDLESS = "tests.simulator.synthetic:run_endless"
+
+
+def traceback_of(error: Exception) -> str:
+    try:
+        raise error
+    except Exception as caught:
+        return "".join(traceback.format_exception(caught))
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
@@ -53,8 +62,22 @@ def test_a_world_that_raises_or_kills_its_process_is_a_failure() -> None:
     assert tally.violations == 2
 
 
+@pytest.mark.parametrize(
+    ("error", "type_"),
+    [
+        ("", ""),
+        ("Stuck: for ever", "Stuck"),
+        (traceback_of(KeyError("x: y")), "KeyError"),
+        (traceback_of(ConfigurationError("a=1:\nGive: 2")), "trio_consumer.errors.ConfigurationError"),
+        ("the process that ran the world died (exit code 7)", ""),
+    ],
+)
+def test_errors_are_told_apart_by_their_types(error: str, type_: str) -> None:
+    assert Verdict(1, error=error).error_type == type_
+
+
 def test_a_world_without_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulator.fuzz.WORLD_SECONDS_MAX", 1.0)
+    monkeypatch.setattr("simulator.fuzz.WORLD_SECONDS_MAX", 5.0)
     monkeypatch.setattr("simulator.fuzz.LOOK_SECONDS", 0.1)
     tally = fuzz(Plan(seeds=4, jobs=2, runner=ENDLESS, given={"faults": frozenset()}))
     assert tally.seeds == 4
@@ -71,8 +94,8 @@ def test_it_stops_after_so_many_failures() -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_it_stops_when_the_time_is_over(jobs: int) -> None:
-    tally = fuzz(Plan(seconds=0.2, jobs=jobs, runner=WORLD))
-    assert tally.seconds >= 0.2
+    tally = fuzz(Plan(seconds=1.0, jobs=jobs, runner=WORLD))
+    assert tally.seconds >= 1.0
     assert tally.seeds > 0
 
 

@@ -14,7 +14,7 @@ It knows nothing of how a commit travels; the caller keeps one in flight.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -93,10 +93,15 @@ class Plan:
     tenures: tuple[Tenure, ...]
 
 
+def _nobody() -> None:
+    """Nobody waits."""
+
+
 class Commits:
     """Decides when a commit is due, and keeps what the broker has acknowledged.
 
     Attributes:
+        on_pending: Called when something may have to be committed, after nothing had.
         resolved: Records resolved since the last plan.
         cut: How many offset maps were cut to a prefix.
         acknowledged: How many plans the broker has acknowledged.
@@ -110,6 +115,7 @@ class Commits:
         self._dirty: dict[Tenure, None] = {}
         self._not_before = float("-inf")
         self._failures = 0
+        self.on_pending: Callable[[], object] = _nobody
         self.resolved = 0
         self.cut = 0
         self.acknowledged = 0
@@ -120,7 +126,10 @@ class Commits:
         """Something of this tenure changed."""
         if not tenure.dirty and tenure.state is not TenureState.ENDED:
             tenure.dirty = True
+            first = not self._dirty
             self._dirty[tenure] = None
+            if first:
+                self.on_pending()
 
     def forget(self, tenure: Tenure) -> None:
         """The tenure has ended: nothing of it is committed any more."""
@@ -136,6 +145,11 @@ class Commits:
     def failing(self) -> bool:
         """True if the last answer was an error."""
         return self._failures > 0
+
+    def collect(self, now: float) -> None:
+        """The first change since nothing was left to commit. After a long pause, let others come along for an interval."""
+        if self._not_before <= now:
+            self._not_before = now + self._interval
 
     def due_at(self) -> float | None:
         """The time at which to plan, in the past if at once; ``None`` while there is nothing to commit."""

@@ -1,0 +1,100 @@
+"""Every limit holds."""
+
+from __future__ import annotations
+
+from trio_consumer import Partition
+
+from ..world.history import (
+    AssignmentDelivered,
+    CommitAsked,
+    FetchPaused,
+    FetchResumed,
+    HandlerStarted,
+    RecordsDelivered,
+    Sampled,
+)
+from .oracle import Oracle, Subscriptions
+
+
+class Bounds(Oracle):
+    """Counts by what was delivered, started and ended, and asks the consumer's own statistics only for bytes."""
+
+    name = "bounds"
+    promise = "G4"
+    says = "handlers in flight, queued records and bytes, and commit metadata keep to their limits; a pause stops deliveries"
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self._paused: dict[tuple[str, Partition], int] = {}
+
+    def subscriptions(self) -> Subscriptions:
+        return {
+            HandlerStarted: self._started,
+            RecordsDelivered: self._delivered,
+            CommitAsked: self._asked,
+            Sampled: self._sampled,
+            FetchPaused: self._pause,
+            FetchResumed: self._resume,
+            AssignmentDelivered: self._assigned,
+        }
+
+    def _started(self, event: HandlerStarted) -> None:
+        running = len(self.truth.processes[event.process].running)
+        if running > self.expected.concurrency:
+            self.found(f"{event.process} runs {running} handlers at once; {self.expected.concurrency} are allowed")
+
+    def _delivered(self, event: RecordsDelivered) -> None:
+        if not event.offsets:
+            return
+        expected, process = self.expected, self.truth.process(event.process)
+        total = 0
+        for tenure in process.holding.values():
+            total += tenure.queued
+        if total > expected.queued_records_max:
+            self.found(f"{process.name} has {total} records waiting; {expected.queued_records_max} are allowed")
+        tenure_of = process.holding.get(event.partition)
+        most = expected.queued_records_max_per_partition + 2 * expected.batch
+        if tenure_of is not None and tenure_of.queued > most:
+            self.found(
+                f"{process.name} has {tenure_of.queued} records of {event.partition} waiting; {most} are allowed, "
+                "with those on their way"
+            )
+        place = (event.process, event.partition)
+        if place in self._paused:
+            self._paused[place] += len(event.offsets)
+            if self._paused[place] > 2 * expected.batch:
+                self.found(f"{process.name} was given {self._paused[place]} records of {event.partition}, which it paused")
+
+    def _asked(self, event: CommitAsked) -> None:
+        most = self.expected.offset_map_characters_max
+        for partition, (_, metadata) in event.offsets.items():
+            if len(metadata) > most:
+                self.found(
+                    f"commit {event.number} of {event.process} has {len(metadata)} characters for {partition}; {most} "
+                    "are allowed"
+                )
+
+    def _sampled(self, event: Sampled) -> None:
+        expected = self.expected
+        most_bytes = expected.queued_bytes_max + 2 * expected.batch * expected.record_bytes_max
+        for what, value, most in (
+            ("in flight", event.in_flight, expected.concurrency),
+            ("queued", event.queued_records, expected.queued_records_max),
+            ("parked", event.parked_records, 2 * expected.queued_records_max),
+            ("bytes queued", event.queued_bytes, most_bytes),
+            ("characters in a map", event.map_characters, expected.offset_map_characters_max),
+        ):
+            if value > most:
+                self.found(f"{event.process} says: {value} {what}; {most} are allowed")
+
+    def _pause(self, event: FetchPaused) -> None:
+        for partition in event.partitions:
+            self._paused.setdefault((event.process, partition), 0)
+
+    def _resume(self, event: FetchResumed) -> None:
+        for partition in event.partitions:
+            self._paused.pop((event.process, partition), None)
+
+    def _assigned(self, event: AssignmentDelivered) -> None:
+        for partition in event.tenures:  # a pause ends with its tenure
+            self._paused.pop((event.process, partition), None)
