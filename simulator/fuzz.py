@@ -35,9 +35,9 @@ Look: TypeAlias = "Callable[[Tally], object]"
 
 WORLD_SECONDS_MAX = 120.0
 """Real seconds that a world may take on a job of its own; an honest one takes hundredths of one."""
-_READY, _DONE = "ready", "done"
 LOOK_SECONDS = 0.5
 """Real seconds in which a job that says nothing is looked after."""
+_READY, _DONE = "ready", "done"
 
 
 def load(name: str) -> Runner:

@@ -55,7 +55,6 @@ from .requests import (
 )
 
 Reply: TypeAlias = Callable[[Response], None]
-GROUP_TYPES = frozenset(GROUP_REQUESTS)
 
 
 @attrs.frozen

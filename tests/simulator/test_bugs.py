@@ -10,9 +10,9 @@ import pytest
 from simulator.bugs.bug import Bug
 from simulator.bugs.catalogue import BUGS
 from simulator.bugs.edits import Edit, EditDoesNotApply, applied, edited, function_at
-from simulator.bugs.hunt import findings, hunt, run_bugs
+from simulator.bugs.hunt import WORLD, findings, hunt, run_bugs
 from simulator.faults.catalogue import KINDS
-from simulator.oracles import NAMES
+from simulator.oracles import ORACLES
 from simulator.world.draw import draw
 from trio_consumer import ConfigurationError
 from trio_consumer.core.ledger import Ledger
@@ -99,7 +99,7 @@ def test_a_bug_changes_the_code_and_leaves_it_as_it_was(bug: Bug) -> None:
 
 @ALL
 def test_a_bug_is_described(bug: Bug) -> None:
-    assert bug.accepted <= set(NAMES)
+    assert bug.accepted <= {*ORACLES, WORLD}
     assert bug.oracle not in bug.also
     assert bug.says[0].islower() or bug.says.split()[0].isupper()
     assert not bug.says.endswith(".")
@@ -132,7 +132,7 @@ def test_an_unknown_bug() -> None:
 
 
 def test_a_bug_that_no_longer_applies_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Bug(name="broken", says="no", oracle=NAMES[0], edits=(Edit(DECIDE, "gone", "here"),))
+    broken = Bug(name="broken", says="no", oracle="commit", edits=(Edit(DECIDE, "gone", "here"),))
     monkeypatch.setitem(dict(BUGS), "broken", broken)
     with pytest.raises(EditDoesNotApply), broken.planted():
         pass

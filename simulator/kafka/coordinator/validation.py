@@ -25,7 +25,10 @@ ANY = "any"
 
 
 class Rule(NamedTuple):
-    """One rule: in this state of the group (``any``: in each), if this applies, this is the verdict."""
+    """One rule: in this state of the group (``any``: in each), if this applies, this is the verdict.
+
+    ``scripted`` as in `Row`.
+    """
 
     state: str
     event: str
@@ -107,14 +110,16 @@ CLASSIC_COMMIT = (
 )
 CLASSIC_REJOIN = (*_MEMBER, Rule(ANY, "live member", OK, _always))
 CLASSIC_SYNC = (
-    *_MEMBER,
-    _GENERATION,
+    _MEMBER[0]._replace(scripted=True),
+    _MEMBER[1]._replace(scripted=True),
+    _MEMBER[2],
+    _GENERATION._replace(scripted=True),
     Rule(PREPARING, "must join again", "REBALANCE_IN_PROGRESS", _always),
     Rule(ANY, "live member", OK, _always),
 )
 CLASSIC_HEARTBEAT = (
     *_MEMBER,
-    _GENERATION,
+    _GENERATION._replace(scripted=True),
     Rule(PREPARING, "must join again", "REBALANCE_IN_PROGRESS", _always),
     Rule(ANY, "live member", OK, _always),
 )
@@ -152,7 +157,7 @@ CONSUMER_COMMIT = (
     Rule(ANY, "unknown member", "UNKNOWN_MEMBER_ID", _no_such_member),
     Rule(ANY, "newer epoch", "STALE_MEMBER_EPOCH", _newer, scripted=True),
     Rule(ANY, "older epoch, before 4.3", "STALE_MEMBER_EPOCH", _older_and_strict),
-    Rule(ANY, "older epoch, partition not its own", "STALE_MEMBER_EPOCH", _older_and_not_its_own),
+    Rule(ANY, "older epoch, partition not its own", "STALE_MEMBER_EPOCH", _older_and_not_its_own, scripted=True),
     Rule(ANY, "older epoch, partitions its own", OK, _older),
     Rule(ANY, "current epoch", OK, _always),
 )
@@ -213,12 +218,12 @@ AWAY_EPOCH = -2
 CONSUMER_HEARTBEAT = (
     Rule(ANY, "instance id in use", "UNRELEASED_INSTANCE_ID", _unreleased),
     Rule(ANY, "joins", OK, _joins),
-    Rule(ANY, "joins again", OK, _joins_again),
+    Rule(ANY, "joins again", OK, _joins_again, scripted=True),
     Rule(ANY, "unknown instance id", "UNKNOWN_MEMBER_ID", _no_such_instance),
-    Rule(ANY, "instance id of another", "FENCED_INSTANCE_ID", _other_instance),
+    Rule(ANY, "instance id of another", "FENCED_INSTANCE_ID", _other_instance, scripted=True),
     Rule(ANY, "unknown member", "UNKNOWN_MEMBER_ID", _no_such_member),
     Rule(ANY, "leaves", OK, _leaves),
-    Rule(ANY, "newer epoch", "FENCED_MEMBER_EPOCH", _ahead),
+    Rule(ANY, "newer epoch", "FENCED_MEMBER_EPOCH", _ahead, scripted=True),
     Rule(ANY, "answer was lost", OK, _missed_answer),
     Rule(ANY, "older epoch", "FENCED_MEMBER_EPOCH", _behind),
     Rule(ANY, "current epoch", OK, _always),
@@ -233,11 +238,12 @@ def _other_epoch(group: ConsumerGroup, request: requests.OffsetFetch) -> bool:
     return request.member_epoch != group.by_id[request.member_id].epoch
 
 
+# librdkafka names no member when it fetches offsets; Java clients do.
 CONSUMER_OFFSET_FETCH = (
     Rule(ANY, "no member named", OK, _nobody),
-    Rule(ANY, "unknown member", "UNKNOWN_MEMBER_ID", _no_such_member),
-    Rule(ANY, "another epoch", "STALE_MEMBER_EPOCH", _other_epoch),
-    Rule(ANY, "current epoch", OK, _always),
+    Rule(ANY, "unknown member", "UNKNOWN_MEMBER_ID", _no_such_member, scripted=True),
+    Rule(ANY, "another epoch", "STALE_MEMBER_EPOCH", _other_epoch, scripted=True),
+    Rule(ANY, "current epoch", OK, _always, scripted=True),
 )
 
 RULES = {
@@ -259,6 +265,6 @@ UNAVAILABLE = (
     Row(LOADING, "ConsumerGroupHeartbeat", "COORDINATOR_LOAD_IN_PROGRESS"),
     Row(LOADING, "OffsetCommit", "COORDINATOR_LOAD_IN_PROGRESS"),
     Row(LOADING, "OffsetFetch", "COORDINATOR_LOAD_IN_PROGRESS"),
-    Row(DOWN, "any request", "NOT_COORDINATOR", scripted=True),
+    Row(DOWN, "any request", "NOT_COORDINATOR"),
 )
 """What a coordinator answers that has not loaded its group: classic heartbeats are waved through."""
