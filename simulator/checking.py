@@ -40,8 +40,9 @@ SEED_VARIABLE = "TRIO_CONSUMER_SIM_SEED"
 
 HARMFUL = frozenset({
     "unclean-truncation", "retention", "delete-records", "topic-recreated", "topic-deleted", "compaction",
-    "partitions-added", "foreign-metadata", "hook-slow", "handler-fails-always", "handler-hangs", "handler-raises-group",
-    "handler-ignores-cancellation", "handler-fails-while-cancelled", "dead-letter-down", "dead-letter-response-lost",
+    "partitions-added", "foreign-metadata", "hook-slow", "handler-fails-always", "handler-hangs",
+    "handler-raises-group", "handler-ignores-cancellation", "handler-fails-while-cancelled", "dead-letter-down",
+    "dead-letter-response-lost",
 })  # fmt: skip
 """Faults that take records away, move keys to other partitions or hang for ever, or that befall the simulator's own
 handler only."""
@@ -143,6 +144,7 @@ def played(
     oracle: Oracle | None = None,
     always: Oracle | None = None,
     records: Records | None = None,
+    prepare: Callable[[World], object] | None = None,
     **given: Any,
 ) -> Outcome:
     """Run a world and ask the user's oracles.
@@ -153,13 +155,16 @@ def played(
         oracle: As there.
         always: As there.
         records: As there; those of the scenario if it says nothing.
+        prepare: As `run_world` takes it.
         given: Other arguments of `run_world`.
     """
     stage: list[World] = []
     actors: list[Actor] = []
 
-    def prepare(world: World) -> None:
+    def prepared(world: World) -> None:
         stage.append(world)
+        if prepare is not None:
+            prepare(world)
         actor = cast(subject, world) if subject is not None else None
         if actor is not None:
             actors.append(actor)
@@ -173,7 +178,7 @@ def played(
     def handler_of(world: World, process: Process) -> Any:
         return under_faults(world, process, actors[0].handle) if actors else stock_handler(world, process)
 
-    outcome = run_world(scenario, handler=handler_of, prepare=prepare, **given)
+    outcome = run_world(scenario, handler=handler_of, prepare=prepared, **given)
     if not outcome.error:
         _ask(stage[0], "invariant", oracle, actors[0].invariant if actors else None)
     history = stage[0].history.moments

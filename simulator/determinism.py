@@ -23,7 +23,7 @@ import attrs
 from trio_consumer import ConfigurationError
 
 from .fuzz import Runner, load, silence
-from .reproduce import scenario_of
+from .reproduce import planted, scenario_of
 from .runtime.digest import Divergence, digest_of, first_divergence, trail
 from .world.scenario import Scenario
 
@@ -132,7 +132,8 @@ def compare(
         run = load(runner)
         here: dict[int, str] = {}
         for seed in range(start, start + seeds):
-            here[seed] = digest_of(trail_of(seed, given, run))
+            with planted(given):
+                here[seed] = digest_of(trail_of(seed, given, run))
             if look is not None:
                 look(len(here))
         answers = [process.digests() for process in running]
@@ -233,11 +234,12 @@ def answer(wanted: Mapping[str, Any]) -> Iterator[str]:
         name: frozenset(value) if name in ("faults", "muted") else value for name, value in wanted["given"].items()
     }
     runner = load(wanted["runner"])
-    if "trail" in wanted:
-        yield from trail_of(wanted["trail"], given, runner)
-        return
-    for seed in range(wanted["start"], wanted["start"] + wanted["seeds"]):
-        yield f"{seed} {digest_of(trail_of(seed, given, runner))}"
+    with planted(given):
+        if "trail" in wanted:
+            yield from trail_of(wanted["trail"], given, runner)
+            return
+        for seed in range(wanted["start"], wanted["start"] + wanted["seeds"]):
+            yield f"{seed} {digest_of(trail_of(seed, given, runner))}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from trio_consumer import ConfigurationError
 
-from .reproduce import scenario_of
+from .reproduce import planted, scenario_of
 from .tally import Found, Plan, Tally, Verdict
 from .world.history import Violated
 from .world.scenario import Scenario
@@ -112,12 +112,13 @@ def fuzz(plan: Plan, look: Look | None = None) -> Tally:
 
 def _alone(plan: Plan, tally: Tally, look: Look | None) -> None:
     runner = load(plan.runner)
-    for seed in plan.dealt(0):
-        tally.add(judge(seed, plan.given, runner))
-        if look is not None:
-            look(tally)
-        if tally.enough or (plan.seconds is not None and tally.seconds >= plan.seconds):
-            return
+    with planted(plan.given):
+        for seed in plan.dealt(0):
+            tally.add(judge(seed, plan.given, runner))
+            if look is not None:
+                look(tally)
+            if tally.enough or (plan.seconds is not None and tally.seconds >= plan.seconds):
+                return
 
 
 class _Job:
@@ -215,7 +216,7 @@ def _work(results: Connection, plan: Plan, job: int, begin: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
     silence()
     runner = load(plan.runner)
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError), planted(plan.given):
         results.send(_READY)
         for seed in plan.dealt(job, begin):
             results.send(judge(seed, plan.given, runner))

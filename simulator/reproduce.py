@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -16,6 +17,9 @@ from trio_consumer import ConfigurationError
 
 from .world.draw import draw
 from .world.scenario import Scenario
+
+if TYPE_CHECKING:
+    from .bugs.bug import Bug
 
 PROGRAM = "python -m simulator"
 
@@ -33,13 +37,35 @@ def scenario_of(seed: int, given: Mapping[str, Any]) -> Scenario:
 
     Args:
         seed: Decides what is not given.
-        given: Fields of `Scenario`; and ``plain``, if true, for defaults instead of what the seed would draw.
+        given: Fields of `Scenario`. Also ``plain``: if true, defaults instead of what the seed would draw; and ``bug``:
+            the name of a planted bug, which may need certain fields.
 
     Raises:
         ConfigurationError: A value is out of its range.
     """
-    given = dict(given)
-    return Scenario(seed=seed, **given) if given.pop("plain", False) else draw(seed, **given)
+    fields = {**bug_of(given).given, **given} if given.get("bug") else dict(given)
+    plain = fields.pop("plain", False)
+    fields.pop("bug", None)
+    return Scenario(seed=seed, **fields) if plain else draw(seed, **fields)
+
+
+def planted(given: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Inside of the block the code has the bug that is given, if there is one.
+
+    Raises:
+        ConfigurationError: There is no such bug.
+    """
+    return bug_of(given).planted() if given.get("bug") else nullcontext()
+
+
+def bug_of(given: Mapping[str, Any]) -> Bug:
+    """The planted bug that is given."""
+    from .bugs.catalogue import BUGS  # many modules, which few worlds need
+
+    name = given["bug"]
+    if name not in BUGS:
+        raise ConfigurationError(f"bug {name!r} is unknown: give one of {', '.join(BUGS)}")
+    return BUGS[name]
 
 
 def command(seed: int, given: Mapping[str, Any], *, action: str = "run") -> str:

@@ -15,11 +15,12 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import attrs
 
 from .checking import Falsified, Oracle, played
+from .faults.catalogue import KINDS
 from .runtime.dice import Dice, SeededDice
 from .runtime.schedulers import Delays
 from .subject import Records, Subject
 from .world.scenario import Scenario
-from .world.world import Outcome
+from .world.world import Outcome, World
 
 T = TypeVar("T")
 Tape: TypeAlias = "Mapping[str, Mapping[int, int]]"
@@ -27,9 +28,13 @@ Tape: TypeAlias = "Mapping[str, Mapping[int, int]]"
 
 GRAIN = 1000
 """A number between two others is one of so many."""
-NOISE = ("cluster", "network", "client", "retries", "member", "hooks", "database")
+NOISE = ("cluster", "network", "client", "retries", "member", "hooks")
 """Purposes whose dice come from a seed of their own, the draw ``noise``."""
 NOISE_SEEDS = 1000
+RARE = ("nemesis",)
+"""Purposes where the plainest number is the highest: the nemesis waits as long as it can between two faults."""
+TIMED_FAULT = 0.5
+"""Probability that a timed fault which the nemesis chose happens; the plainest is that it does not."""
 
 
 class Source(Protocol):
@@ -100,7 +105,8 @@ class DrawnDice:
         return low + self.below(high - low + 1)
 
     def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * self._source.whole(self._purpose, GRAIN) / GRAIN
+        share = self._source.whole(self._purpose, GRAIN) / GRAIN
+        return high - (high - low) * share if self._purpose in RARE else low + (high - low) * share
 
     def choice(self, items: Sequence[T]) -> T:
         return items[self.below(len(items))]
@@ -184,6 +190,11 @@ class Play:
         """
         recorder = Recorder(self.source if self.source is not None else TapeSource(self.tape))
         dice = DrawnDice(recorder)
+        permitted = dice.split("permitted")
+
+        def prepare(world: World) -> None:
+            world.faults.permits = lambda kind: not KINDS[kind].weight or permitted.chance(TIMED_FAULT)
+
         try:
             return played(
                 self.scenario,
@@ -194,6 +205,7 @@ class Play:
                 oracles=oracles,
                 dice=dice,
                 scheduler=Delays(dice.split("schedule")),
+                prepare=prepare,
             )
         finally:
             self.tape = recorder.tape
@@ -218,3 +230,7 @@ class Play:
 
     def __repr__(self) -> str:
         return self.pasted()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """As Hypothesis prints the arguments of an example: before it runs, when nothing is drawn yet."""
+        printer.text(self.pasted() if self.tape else "<a world: see below>")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from .bug import Bug
 from .edits import Edit
 
-COLLECT = "simulator.kafka.fetching:Fetching.collect"
-READ = "entries = log.read(offset, below, limit)"
-LOG = "simulator.kafka.log:Log"
+LOOK = "simulator.kafka.fetching:Fetching.collect"
+COLLECT = "simulator.kafka.fetching:Fetching._collect"
+READ = "entries = log.read(wanted.offset, below, limit)"
+BELOW = "below = log.last_stable if read_committed else log.high_watermark"
 
 BUGS = (
     Bug(
@@ -49,8 +50,8 @@ BUGS = (
         edits=(
             Edit(
                 COLLECT,
-                "log.last_stable if read_committed else log.high_watermark",
-                "log.high_watermark if read_committed else log.high_watermark",
+                BELOW,
+                "below = log.high_watermark",
             ),
         ),
         given={"settings": {"isolation.level": "read_committed"}},
@@ -63,8 +64,8 @@ BUGS = (
         edits=(
             Edit(
                 COLLECT,
-                "log.last_stable if read_committed else log.high_watermark",
-                "log.last_stable if read_committed else log.end",
+                BELOW,
+                "below = log.last_stable if read_committed else log.end",
             ),
         ),
         given={"settings": {"isolation.level": "read_uncommitted"}},
@@ -110,8 +111,8 @@ BUGS = (
         edits=(
             Edit(
                 COLLECT,
-                'FetchedPartition("", entries, offset, log.high_watermark, log.last_stable, log.start)',
-                'FetchedPartition("", entries, offset, wanted.offset, wanted.offset, log.start)',
+                'FetchedPartition("", entries, following, log.high_watermark, log.last_stable, log.start)',
+                'FetchedPartition("", entries, following, wanted.offset, wanted.offset, log.start)',
             ),
         ),
     ),
@@ -120,6 +121,6 @@ BUGS = (
         says="leaves a fetch waiting although records have come, and answers it with nothing",
         oracle="progress",
         lie=True,
-        edits=(Edit(COLLECT, "if limit > 0 and offset <", "if limit > 0 and offset < log.end - 3 and offset <"),),
+        edits=(Edit(LOOK, "if wanted.offset < below and", "if wanted.offset + 3 < below and"),),
     ),
 )

@@ -19,6 +19,7 @@ from ..fuzz import silence
 from ..recording import Recording, recording_of
 from ..report.page import write_page
 from ..reproduce import given_of
+from ..reproduce import planted as planted_
 from ..shrink import TRIES_MAX, Shrink
 from ..tally import Plan, Tally, all_rows, coverage
 from ..world.world import run_world
@@ -80,11 +81,10 @@ def run(
 
     What is not given is drawn from the seed. The same arguments give the same world, always.
     """
-    fields = given.fields()
-    outcome = recording_of(run_world(given.scenario(seed)))
+    outcome = _run(seed, given)
     if record is not None:
         recording_.write(record, outcome)
-    return _shown(outcome, fields, trace=trace, everything=everything, json=json)
+    return _shown(outcome, given.fields(), trace=trace, everything=everything, json=json)
 
 
 @app.command(
@@ -138,7 +138,7 @@ def fuzz(
     if json:
         print(fuzzing.as_json(tally, covered))
     else:
-        Console().print(fuzzing.as_tables(tally, covered))
+        Console().print(fuzzing.as_tables(tally, covered), crop=False)
     return Exit.FAILED if tally.failures or (require_coverage and not covered.complete) else Exit.DONE
 
 
@@ -165,14 +165,16 @@ def shrink(
         def look(now: Shrink) -> None:
             shown.refresh(lambda: Text(progress.shrink_line(now)), lambda: progress.shrink_line(now))
 
-        shrunk = Shrink(given.scenario(seed), run_world, tries_max=tries, seconds_max=seconds, look=look).run()
+        with planted_(given.fields()):
+            shrunk = Shrink(given.scenario(seed), run_world, tries_max=tries, seconds_max=seconds, look=look).run()
+            smallest = run_world(shrunk.scenario)
     if json:
-        print(shrinking.as_json(shrunk))
+        print(shrinking.as_json(shrunk, given.bug))
     else:
         console = Console()
         if trace:
-            show.print_trace(console, run_world(shrunk.scenario).moments, everything=False)
-        console.print(shrinking.as_tables(shrunk))
+            show.print_trace(console, smallest.moments, everything=False)
+        console.print(shrinking.as_tables(shrunk, given.bug), crop=False)
     return Exit.DONE
 
 
@@ -231,7 +233,7 @@ def check_determinism(
     if json:
         print(determinism.as_json(compared))
     else:
-        Console().print(determinism.as_tables(compared))
+        Console().print(determinism.as_tables(compared), crop=False)
     return Exit.DONE if compared.same else Exit.FAILED
 
 
@@ -281,11 +283,16 @@ def report(
     return Exit.DONE
 
 
+def _run(seed: int, given: Given) -> Recording:
+    with planted_(given.fields()):
+        return recording_of(run_world(given.scenario(seed)))
+
+
 def _world_of(file: Path | None, seed: int | None, given: Given) -> Recording:
     if file is None:
         if seed is None:
             raise ConfigurationError("nothing to show: give --seed N, or a file of run --record")
-        return recording_of(run_world(given.scenario(seed)))
+        return _run(seed, given)
     if seed is not None or given.fields():
         raise ConfigurationError(f"{file} says what its world was: give a file or --seed, not both")
     return recording_.read(file)
@@ -310,7 +317,7 @@ def _shown(
     console.print()
     if trace or everything:
         show.print_trace(console, world.moments, everything=everything)
-    console.print(show.summary(world, given))
+    console.print(show.summary(world, given), crop=False)
     if again is not None:
         console.print(Text(f"\nThe world is not the recorded one; first at {again}", "bold red"))
     return show.exit_of(world)

@@ -14,6 +14,8 @@ import traceback
 from trio_consumer import ConfigurationError, TrioConsumerError
 from trio_consumer.cli.exits import bare
 
+from ..oracles import ORACLES
+
 __all__ = ["Exit", "bare", "failed", "verdict"]
 
 
@@ -89,8 +91,5 @@ def failed(error: BaseException) -> int:
 
 
 def promise_of(oracle: str) -> str:
-    """The promise that an oracle stands for, or ``""``."""
-    from .. import oracles
-
-    known = getattr(oracles, "ORACLES", {})
-    return str(getattr(known.get(oracle), "promise", "")) if oracle else ""
+    """The promise that an oracle stands for, or ``""`` if it is none of ours."""
+    return ORACLES[oracle].promise if oracle in ORACLES else ""

@@ -142,6 +142,11 @@ class Given:
         bool, Parameter(group=WORLD, negative=(), help="Draw nothing: what is not given has its default.")
     ] = False
 
+    bug: Annotated[
+        str | None,
+        Parameter(group=WORLD, help="Plant this bug in the consumer or the broker; the command bugs lists them."),
+    ] = None
+
     def fields(self) -> dict[str, Any]:
         """What `simulator.reproduce.scenario_of` takes.
 

@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..report.picture import facts
-from ..reproduce import command_of
+from ..reproduce import command, given_of
 from ..shrink import Shrunk
 from . import show
 
 
-def as_json(shrunk: Shrunk) -> str:
+def as_json(shrunk: Shrunk, bug: str | None = None) -> str:
     """One object."""
     found = shrunk.found
     return json_.dumps(
@@ -27,12 +27,12 @@ def as_json(shrunk: Shrunk) -> str:
             "complete": shrunk.complete,
             "faults_fired": shrunk.fired,
             "scenario": shrunk.scenario.pasted(),
-            "command": command_of(shrunk.scenario),
+            "command": _command(shrunk, bug),
         }
     )
 
 
-def as_tables(shrunk: Shrunk) -> RenderableType:
+def as_tables(shrunk: Shrunk, bug: str | None = None) -> RenderableType:
     """For people."""
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="dim", no_wrap=True)
@@ -54,5 +54,10 @@ def as_tables(shrunk: Shrunk) -> RenderableType:
         Text(),
         show.line(shrunk.scenario.pasted()),
         Text(),
-        show.line(command_of(shrunk.scenario), "cyan"),
+        show.line(_command(shrunk, bug), "cyan"),
     )
+
+
+def _command(shrunk: Shrunk, bug: str | None) -> str:
+    given = given_of(shrunk.scenario)
+    return command(shrunk.scenario.seed, given if bug is None else {**given, "bug": bug})

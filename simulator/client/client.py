@@ -161,10 +161,10 @@ class SimulatedClient:
             self._inbox.tenures.pop(partition, None)
         if self._surroundings.process.alive and revoked is self._revoking:
             self._revoking = None
-            self._add(Released(self._name, tuple(revoked.partitions)))
-            if self._doomed:
+            if self._doomed:  # it was faster than the crash: what it says is no longer heard
                 self._surroundings.process.after(0, self._surroundings.crash)
                 return
+            self._add(Released(self._name, tuple(revoked.partitions)))
         self._tell(Release(revoked))
 
     async def pause(self, partitions: Collection[Partition]) -> None:

@@ -63,8 +63,13 @@ class Committing:
     def commit(self, offsets: Mapping[Partition, Commit], number: int, outcome: Outcome) -> None:
         """Send a commit; the outcome comes later."""
         self.unanswered += 1
-        pending = _Pending(offsets, number, outcome)
-        if self._handle.fatal:
+        valid = {partition: commit for partition, commit in offsets.items() if commit.offset >= 0}
+        pending = _Pending(valid, number, outcome)
+        if any("\0" in commit.metadata for commit in offsets.values()):
+            self._handle.after(0, self._finish, pending, "_INVALID_ARG", {})
+        elif not valid:
+            self._handle.after(0, self._finish, pending, "_NO_OFFSET", {})
+        elif self._handle.fatal:
             self._handle.after(0, self._finish, pending, "_FATAL", {})
         elif self._handle.coordinator.node is None:
             self._put_off(pending)

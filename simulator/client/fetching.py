@@ -52,8 +52,8 @@ _MOVED = (
 class Feed:
     """One assigned partition.
 
-    ``version`` tells whether an answer or what is queued still counts; ``errand`` whether a start that was asked for does.
-    They differ: a pause or a rebalance voids what was fetched, and not where fetching is to begin.
+    ``version`` tells whether an answer or what is queued still counts; ``errand`` whether a start that was asked for
+    does. They differ: a pause or a rebalance voids what was fetched, and not where fetching is to begin.
     """
 
     __slots__ = (

@@ -40,6 +40,7 @@ _JOIN_IN_SILENCE = (
     "REBALANCE_IN_PROGRESS",
     *_COORDINATOR_GONE,
 )
+_JOINING = (State.WAIT_JOIN, State.WAIT_SYNC)
 
 
 class ClassicMembership(Membership):
@@ -288,7 +289,8 @@ class ClassicMembership(Membership):
         if code == "UNKNOWN_MEMBER_ID":
             self.member_id = ""
             self.lose_all()
-        elif code == "ILLEGAL_GENERATION" and not self.rebalancing:
+        elif code == "ILLEGAL_GENERATION" and not self.rebalancing and self.state not in _JOINING:
+            # While it joins, the new generation is on its way already.
             self.generation = -1
             self.lose_all()
         elif code == "FENCED_INSTANCE_ID":

@@ -209,9 +209,9 @@ class Owner:
     def _resume(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
             self._paused.pop(partition, None)
-        ours = tuple(one for one in partitions if one in self._tenures and one not in self._halted)
+        ours = tuple(one for one in partitions if one in self._tenures)
         if ours:
-            self._handle.fetching.resume(ours)
+            self._handle.fetching.resume([one for one in ours if one not in self._halted])
             self._handle.history.add(FetchResumed(self._handle.name, ours))
 
     def _seek(self, request: Seek) -> ClientError | None:

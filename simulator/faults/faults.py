@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ..runtime.dice import Dice
 from ..world.history import FaultFired, History
@@ -22,6 +22,7 @@ class Faults:
 
     Attributes:
         fired: How often each kind fired.
+        permits: Asked for each fault; where it says no, the fault does not happen.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Faults:
         self._muted = frozenset(muted)
         self._numbers = 0
         self.fired: Counter[str] = Counter()
+        self.permits: Callable[[str], bool] = lambda kind: True
 
     @property
     def active(self) -> bool:
@@ -56,7 +58,7 @@ class Faults:
         """A fault of this kind is about to happen; false if it is muted, and so must not."""
         number = self._numbers
         self._numbers += 1
-        if number in self._muted:
+        if number in self._muted or not self.permits(kind):
             return False
         self.fired[kind] += 1
         self._history.add(FaultFired(kind, number, target))

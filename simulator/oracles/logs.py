@@ -36,11 +36,12 @@ class Log:
         values: What the broker held, in order of time: offset, -1 for none, and metadata.
         newest: The tenure that was delivered last.
         given_back: How many values there were when the newest tenure was released.
-        changed: When the broker's offset last changed.
+        best: The highest offset that it held since it last forgot what it held. A resent commit may lower what it holds.
+        changed: When that last changed.
     """
 
     __slots__ = (
-        "changed", "control", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition", "pending", "shaken",
+        "best", "changed", "control", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition", "pending", "shaken",
         "start", "values", "visible",
     )  # fmt: skip
 
@@ -56,6 +57,7 @@ class Log:
         self.values: list[tuple[int, str]] = [(-1, "")]
         self.newest: Tenure | None = None
         self.given_back = 0
+        self.best = -1
         self.changed = NEVER
 
     @property
@@ -94,6 +96,7 @@ class Log:
         self.end = end
         del self.visible[bisect_left(self.visible, end) :]
         self.pending.drop_from(end)
+        self.done = {offset for offset in self.done if offset < end}
         self.hidden = {offset for offset in self.hidden if offset < end}
         self.control = {offset for offset in self.control if offset < end}
 
@@ -104,6 +107,12 @@ class Log:
 
     def hold(self, offset: int, metadata: str, now: float) -> None:
         """The broker holds something else."""
-        if offset != self.values[-1][0]:
-            self.changed = now
         self.values.append((offset, metadata))
+        if offset > self.best:
+            self.best = offset
+            self.changed = now
+
+    def forget(self, offset: int) -> None:
+        """The broker holds nothing, or what an administrator says."""
+        self.values.append((offset, ""))
+        self.best = offset

@@ -26,13 +26,11 @@ class Progress(Oracle):
                 self._judge(log)
 
     def _judge(self, log: Log) -> None:
-        head, (held, metadata) = log.pending.head, log.held
+        head, best = log.pending.head, log.best
         if head is not None:
             self.found(f"{log.partition}@{head} was never handled, and {len(log.pending) - 1} after it")
-        elif held < 0 and any(log.start <= offset < log.end for offset in log.done):
-            self.found(f"{log.partition} was handled and never committed", "")
-        elif held >= 0 and (held != log.end or metadata):
-            self.found(f"{log.partition} was handled and is committed as {held} {metadata!r}; its end is {log.end}", "")
+        elif log.visible and best < log.end:
+            self.found(f"{log.partition} was handled, and committed up to {best}; its end is {log.end}", "")
         elif log.changed > self.truth.healed + self.expected.heal_seconds:
             late = log.changed - self.truth.healed
             self.found(f"{log.partition} took {late:.3g} s; it may take {self.expected.heal_seconds:g} s", "")

@@ -222,11 +222,12 @@ class Process:
         resets: Partitions whose position the client has reset.
         windows: By partition, how many values the log had when its last tenure here began, else when the process did.
         too_large: True once a commit was refused for its metadata.
+        overtaken: When a commit of it was last refused for an older generation; the beginning of time if never.
         left: What it still had when it ended by itself, and in which phase.
     """
 
     __slots__ = (
-        "alive", "ended", "frozen", "holding", "left", "name", "resets", "running", "too_large", "was_frozen", "windows",
+        "alive", "ended", "frozen", "holding", "left", "name", "overtaken", "resets", "running", "too_large", "was_frozen", "windows",
     )  # fmt: skip
 
     def __init__(self, name: str, windows: dict[Partition, int]) -> None:
@@ -240,6 +241,7 @@ class Process:
         self.resets: set[Partition] = set()
         self.windows = windows
         self.too_large = False
+        self.overtaken = NEVER
         self.left: dict[Tenure, Phase] = {}
 
 

@@ -39,6 +39,10 @@ from .pending import Ranges
 from .tenures import Asked, Call, Phase, Process, Tenure
 
 
+OVERTAKEN = ("ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH")
+"""A commit met a rebalance. The client may then take its partitions for lost, and join again."""
+
+
 class Truth:
     """See the module.
 
@@ -278,13 +282,16 @@ class Truth:
             log.excuse_below(event.offset)
 
     def _refused(self, event: h.CommitRefused) -> None:
-        if event.error == "OFFSET_METADATA_TOO_LARGE" and event.process in self.processes:
-            self.processes[event.process].too_large = True
+        process = self.processes.get(event.process)
+        if process is not None and event.error == "OFFSET_METADATA_TOO_LARGE":
+            process.too_large = True
+        elif process is not None and event.error in OVERTAKEN:
+            process.overtaken = self.now
 
     def _forgotten(self, event: h.OffsetsForgotten) -> None:
         if event.group == self.expectations.group:
             log = self.log(event.partition)
-            log.hold(event.after, "", self.now)
+            log.forget(event.after)
             if event.after > event.before:
                 log.excuse_below(event.after)
 

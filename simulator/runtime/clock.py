@@ -19,6 +19,10 @@ IDLE_SECONDS = 0.001
 """Real seconds that Trio may wait for what never comes: nothing is due, and no task can run."""
 
 
+def _always(deadline: float) -> bool:
+    return True
+
+
 class Timer:
     """Something that happens later."""
 
@@ -41,11 +45,13 @@ class VirtualClock(trio.abc.Clock):
     Attributes:
         now: Virtual seconds since the world began.
         stuck: Called when no task can run and nothing is due: the world would wait for ever.
+        eventful: Called with Trio's next deadline after timers have fired: whether Trio has to look at what they did.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.stuck: Callable[[], object] = lambda: None
+        self.eventful: Callable[[float], object] = _always
         # By time, then by the order in which they were set. Tuples, since a heap compares a lot.
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = 0
@@ -97,11 +103,18 @@ class VirtualClock(trio.abc.Clock):
         return self.now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """Trio calls this only when no task can run."""
+        """Trio calls this only when no task can run.
+
+        Timers fire one after the other until some task can: a pass of Trio's loop costs more than a timer.
+        """
         due = self.next_due()
         if due <= deadline and due != math.inf:
-            self.now = max(self.now, due)
-            self.fire()
+            while due <= deadline and due != math.inf:
+                self.now = max(self.now, due)
+                self.fire()
+                if self.eventful(deadline):
+                    break
+                due = self.next_due()
         elif deadline != math.inf:
             self.now = max(self.now, deadline)
         else:

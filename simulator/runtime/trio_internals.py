@@ -45,11 +45,11 @@ EXPECTED: Mapping[Any, tuple[str, ...]] = {
     internals: ("_ALLOW_DETERMINISTIC_SCHEDULING", "_r", "GLOBAL_RUN_CONTEXT", "Runner", "Deadlines", "unrolled_run",
                 "sniffio_library", "Instruments", "KIManager", "EntryQueue"),
     internals.Runner: ("clock", "runq", "tasks", "deadlines", "entry_queue", "io_manager", "asyncgens", "init_task",
-                       "main_task_outcome", "deliver_ki"),
+                       "main_task_outcome", "deliver_ki", "waiting_for_idle"),
     internals.Task: ("_counter", "context", "name", "iter_await_frames", "_cancel_status", "_parent_nursery"),
     internals.CancelScope: ("_cancel_status", "_shield"),
     internals.CancelStatus: ("_scope", "_children"),
-    internals.Deadlines: ("_heap", "_active", "add"),
+    internals.Deadlines: ("_heap", "_active", "add", "next_deadline"),
     internals.EntryQueue: ("wakeup",),
     internals.KIManager: ("install",),
 }  # fmt: skip
@@ -107,6 +107,7 @@ class Loop:
         self._given_up_at = 0
         self._broken = False
         self._interrupted = False
+        self._until: Callable[[], object] | None = None
 
     # What Trio's loop calls, as if it were random.Random
 
@@ -125,6 +126,19 @@ class Loop:
             steps.recorded.extend((now, f"{task._counter - first}:{task.name}") for task in reversed(batch))
         if steps.count > self._steps_max or self.clock.now > self._seconds_max:
             self._over(batch)
+
+    def eventful(self, deadline: float) -> bool:
+        """Whether Trio has to look at what timers just did; if not, more of them may fire."""
+        runner = self._runner
+        return bool(
+            runner.runq
+            or self._special
+            or self._interrupted
+            or runner.waiting_for_idle
+            or runner.deadlines.next_deadline() != deadline
+            or self.clock.now > self._seconds_max
+            or (self._until is not None and self._until())
+        )
 
     def random(self) -> float:
         return 0.9
@@ -235,14 +249,16 @@ class Loop:
 
         with _installed(self):
             self._runner = runner = _runner(self.clock, self._interrupt)
-            stuck, self.clock.stuck = self.clock.stuck, self._stuck
+            clock = self.clock
+            before = clock.stuck, clock.eventful
+            clock.stuck, clock.eventful = self._stuck, self.eventful
             self._send = internals.unrolled_run(runner, world, ()).send
             try:
                 self._send(None)
                 self._first = runner.init_task._counter
                 yield
             finally:
-                self.clock.stuck = stuck
+                clock.stuck, clock.eventful = before
                 if not self.ended and not self._broken:
                     self.end(WorldError("the world was left before its end"))
                     self.go_on()
@@ -253,6 +269,7 @@ class Loop:
         """Run to the end, or until this becomes true; without ever waiting for anything real."""
         nothing: Any = 0 if sys.platform == "win32" else []
         send = self._send
+        self._until = until
         try:
             while until is None or not until():
                 send(nothing)

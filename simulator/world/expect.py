@@ -19,10 +19,7 @@ def expectations(scenario: Scenario, *, effects: bool = True, cancellable: bool 
         effects: Whether its handlers tell of an effect each time they succeed, as the stock handler does.
         cancellable: Whether they give way to a cancellation at their next checkpoint, unless a fault says otherwise.
     """
-    options = dict(scenario.options)
-    if isinstance(options.get("order"), str):
-        options["order"] = Order(options["order"])
-    config = ConsumerConfig(**options)
+    config = ConsumerConfig(**scenario.consumer_options)
     return Expectations(
         group=GROUP,
         order=config.order.value if isinstance(config.order, Order) else "unordered",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trio_consumer import Consumer, Order, Partition, Record, StateError, TrioConsumerError, open_consumer
+from trio_consumer import Consumer, Partition, Record, StateError, TrioConsumerError, open_consumer
 
 from ..client import Surroundings, connector
 from ..runtime.processes import Process
@@ -107,7 +107,7 @@ class Members:
                 if name in self._leaving or world.ending:
                     return
                 await trio.sleep(self._away.pop(name, dice.uniform(*RESTART_SECONDS)))
-                if name in self._leaving:
+                if name in self._leaving or world.ending:
                     return
         finally:
             self.running -= 1
@@ -183,9 +183,7 @@ class Members:
 
     def _options(self, process: Process) -> dict[str, Any]:
         world = self._world
-        options = dict(world.scenario.options)
-        if isinstance(options.get("order"), str):
-            options["order"] = Order(options["order"])
+        options = world.scenario.consumer_options
         if world.scenario.hooks:
             dice = world.dice.split(f"hooks/{process.name}")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from trio_consumer import ConfigurationError
+from trio_consumer import ConfigurationError, Order
 
 PROTOCOLS = ("range", "cooperative-sticky", "consumer")
 """How the group shares partitions: classic eager, classic cooperative, KIP-848."""
@@ -20,6 +20,9 @@ VERSIONS = ("4.1", "4.3")
 
 GROUP = "group"
 TOPIC = "orders"
+
+OPTIONS: Mapping[str, Any] = {"grace": 0.4, "revoke_deadline": 2.0}
+"""Options of the consumer whose own defaults are too long for the short poll interval of a world."""
 
 
 def _one_of(*values: object) -> Any:
@@ -94,6 +97,14 @@ class Scenario:
     options: Mapping[str, Any] = attrs.field(factory=dict)
     settings: Mapping[str, Any] = attrs.field(factory=dict)
     version: str = attrs.field(default="4.3", validator=_one_of(*VERSIONS))
+
+    @property
+    def consumer_options(self) -> dict[str, Any]:
+        """Keyword arguments for `open_consumer`: what is given, and `OPTIONS` for the rest."""
+        options = {**OPTIONS, **self.options}
+        if isinstance(options.get("order"), str):
+            options["order"] = Order(options["order"])
+        return options
 
     def pasted(self) -> str:
         """As one would write it in a test: what differs from the defaults, with faults in order of name."""

@@ -133,7 +133,9 @@ async def a_commit_straight_after_a_stop(s: Stage) -> None:
             nursery.start_soon(commit)
             await s.read_for(0.2, b)
             s.kafka.go_on("a")
-            await s.read(a, b, until=lambda: "Lost" in a.seen and len(a.owned) == 1 and "a's commit" in s.notes)
+            await s.read(
+                a, b, until=lambda: "Lost" in a.seen and len(a.owned) == len(b.owned) == 1 and "a's commit" in s.notes
+            )
         await s.note_committed(own)
 
 
@@ -306,7 +308,9 @@ async def a_commit_while_cut_off_for_too_long(s: Stage) -> None:
             await s.read(a, b, until=lambda: len(b.owned) == 2)
             await b.commit(at(b.owned, 9), "of all")
             s.kafka.heal("a")
-            await s.read(a, b, until=lambda: "Lost" in a.seen and len(a.owned) == 1 and answered.is_set())
+            await s.read(
+                a, b, until=lambda: "Lost" in a.seen and len(a.owned) == len(b.owned) == 1 and answered.is_set()
+            )
         await s.note_committed(own)
 
 

@@ -6,7 +6,7 @@ from trio_consumer import ClientError
 from trio_consumer.client.port import Revoked
 
 from .kafka import GroupProtocol
-from .scenario import ALL, CLASSIC, scenario
+from .scenario import ALL, CLASSIC, CONSUMER, COOPERATIVE, scenario
 from .stage import Stage, at
 
 
@@ -25,6 +25,16 @@ async def a_second_member_joins(s: Stage) -> None:
     topic = await s.topic()
     async with s.joined("a", topic) as a, s.joined("b", topic, a):
         pass
+
+
+@scenario(COOPERATIVE + CONSUMER)
+async def which_partitions_move(s: Stage) -> None:
+    """From one member to the second, and to the third."""
+    topic = await s.topic(6)
+    async with s.joined("a", topic) as a, s.joined("b", topic, a) as b:
+        s.note("shares of two", str([sorted(one.number for one in member.owned) for member in (a, b)]))
+        async with s.joined("c", topic, a, b) as c:
+            s.note("shares of three", str([sorted(one.number for one in member.owned) for member in (a, b, c)]))
 
 
 @scenario()

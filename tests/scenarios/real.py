@@ -216,6 +216,19 @@ class RealKafka:
 
         await in_thread(delete)
 
+    async def recreate_topic(self, topic: str, partitions: int) -> None:
+        def recreate() -> None:
+            self._shared.admin.delete_topics([topic])[topic].result()
+            while True:
+                try:
+                    self._shared.broker.create_topic(topic, partitions)
+                    return
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+
+        await in_thread(recreate)
+
     async def produce(self, partition: Partition, records: Sequence[tuple[bytes | None, bytes | None]]) -> None:
         topic, number = partition
         await in_thread(lambda: support.produce(self._servers, topic, records, partition=number))

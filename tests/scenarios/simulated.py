@@ -122,18 +122,27 @@ class SimulatedKafka:
     async def delete_topic(self, topic: str) -> None:
         self.cluster.delete_topic(topic)
 
+    async def recreate_topic(self, topic: str, partitions: int) -> None:
+        self.cluster.delete_topic(topic)
+        self.cluster.create_topic(topic, partitions)
+
     async def produce(self, partition: Partition, records: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+        offset = -1
         for key, value in records:
-            self.cluster.append(partition, key, value)
+            offset = self.cluster.append(partition, key, value)
+        await self._until_replicated(partition, offset + 1)
 
     async def begin_transaction(self, partition: Partition) -> AnyTransaction:
         return Transaction(self.cluster.begin_transaction(partition))
 
     async def delete_records(self, partition: Partition, before: int) -> None:
-        # Only what is replicated can be deleted.
-        while self.cluster.log(partition).high_watermark < before:
-            await trio.sleep(0.01)
+        await self._until_replicated(partition, before)
         self.cluster.retain(partition, before)
+
+    async def _until_replicated(self, partition: Partition, end: int) -> None:
+        """Producers are not told before."""
+        while self.cluster.log(partition).high_watermark < end:
+            await trio.sleep(0.01)
 
     async def compact(self, partition: Partition) -> None:
         self.cluster.compact(partition, horizon=False)

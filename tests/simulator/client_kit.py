@@ -111,7 +111,7 @@ class Kit:
         )
 
     @asynccontextmanager
-    async def member(self, name: str, topics: Iterable[str] = (TOPIC,), **more: Any) -> AsyncGenerator[Member, None]:
+    async def member(self, name: str, topics: Iterable[str] = (TOPIC,), /, **more: Any) -> AsyncGenerator[Member, None]:
         """A member that reads only when told to. Settings have underscores for dots."""
         settings: dict[str, Any] = {"bootstrap.servers": "simulated:9092", "group.id": GROUP, "fetch.wait.max.ms": 50}
         if self.protocol == "consumer":
@@ -155,7 +155,7 @@ def play(script: Script, protocol: str = "range", *, seed: int = 0, version: str
 
 
 def course(member: Member) -> list[str]:
-    """What the member was told, in order, but for records: ``+0 +1`` assigned, ``-`` revoked, ``x`` lost, and errors."""
+    """What the member was told, in order, but for records: ``+01`` assigned, ``-0`` revoked, ``x1``, errors."""
     said = []
     for event in member.events:
         if isinstance(event, Failed):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +91,7 @@ def test_every_command_explains_its_exit_codes(command: str, capsys: pytest.Capt
         (["replay", __file__], "not a recording"),
         (["check-determinism", "--seeds", "0"], "--seeds 0"),
         (["check-determinism", "--seeds", "1", "--python", "/no/python"], "--python '/no/python' can't run the seeds"),
+        (["run", "--bug", "gravity"], "bug 'gravity' is unknown: give one of"),
         (["bugs", "gravity"], "bug 'gravity' is unknown: give one of"),
         (["report", "-o", "x.html"], "give --seed N, or a file"),
         (["report", __file__, "--seed", "1", "-o", "x.html"], "give a file or --seed, not both"),
@@ -232,34 +232,16 @@ def test_coverage_can_be_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == Exit.FAILED
 
 
-# A consumer that breaks its promise, by the first planted bug that one of these seeds catches
+# A consumer that breaks its promise
 
-BROKEN = """
-import sys
-from simulator.bugs.catalogue import BUGS
-from simulator.cli import main
-with BUGS[sys.argv[1]].planted():
-    sys.exit(main(sys.argv[2:]))
-"""
 BUG = "commit-one-too-far"
-
-
-def broken(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command, while the consumer has a bug."""
-    return subprocess.run(
-        [sys.executable, "-c", BROKEN, BUG, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
 def failing() -> dict[str, Any]:
     """The first seed that fails with the bug."""
-    ended = broken("fuzz", "--seeds", "50", "--stop-after", "1", "--json", "-q")
+    command = [sys.executable, "-m", "simulator", "fuzz", "--seeds", "50", "--stop-after", "1", "--bug", BUG, "--json"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == Exit.FAILED, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     assert found["violations"] >= 1
@@ -267,25 +249,42 @@ def failing() -> dict[str, Any]:
     return first
 
 
-def test_a_failure_comes_with_the_command_that_shows_it(failing: dict[str, Any]) -> None:
-    words: Sequence[str] = failing["command"].split()
-    ended = broken(*words[words.index("simulator") + 1 :], "--json")
-    again = json.loads(ended.stdout)
+def after_program(command: str) -> list[str]:
+    words = command.split()
+    return words[words.index("simulator") + 1 :]
+
+
+def test_a_failure_comes_with_the_command_that_shows_it(
+    failing: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing["command"].endswith(f"--bug {BUG}")
+    code, out, _ = ran(capsys, *after_program(failing["command"]), "--json")
+    again = json.loads(out)
     assert again["violations"] == failing["violations"]
-    assert ended.returncode == verdict("x", promise=promise_of(again["violations"][0]["oracle"]))
+    assert code == verdict("x", promise=promise_of(again["violations"][0]["oracle"]))
 
 
-def test_a_failure_shrinks(failing: dict[str, Any]) -> None:
-    ended = broken("shrink", "--seed", str(failing["seed"]), "--tries", "150", "--json", "-q")
-    assert ended.returncode == Exit.DONE, ended.stderr
-    small = json.loads(ended.stdout)
+def test_the_bug_is_gone_afterwards(failing: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    seed = str(failing["seed"])
+    assert ran(capsys, "run", "--seed", seed, "--bug", BUG, "--json")[0] != Exit.DONE
+    assert ran(capsys, "run", "--seed", seed, "--json")[0] == Exit.DONE
+
+
+def test_a_failure_shrinks(failing: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    small = answered(capsys, "shrink", "--seed", str(failing["seed"]), "--bug", BUG, "--tries", "150", "-q")
     assert small["oracle"] == failing["violations"][0]["oracle"]
     assert small["tries"] <= 150
     scenario: Scenario = eval(small["scenario"], {"Scenario": Scenario})
     assert scenario.records < 60
-    words = small["command"].split()
-    again = json.loads(broken(*words[words.index("simulator") + 1 :], "--json").stdout)
-    assert small["oracle"] in [one["oracle"] for one in again["violations"]]
+    _, out, _ = ran(capsys, *after_program(small["command"]), "--json")
+    assert small["oracle"] in [one["oracle"] for one in json.loads(out)["violations"]]
+
+
+def test_several_processes_have_the_bug_too(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("fuzz", "--seeds", "4", "--bug", BUG, "--json", "-q")
+    alone, shared = (json.loads(ran(capsys, *arguments, "--jobs", jobs)[1]) for jobs in ("1", "2"))
+    assert alone["failures"] == shared["failures"]
+    assert alone["violations"] > 0
 
 
 # The others
@@ -326,5 +325,5 @@ def test_a_report_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path)
 
 
 def test_every_kind_of_fault_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
-    found = answered(capsys, "run", *SMALL, "--faults", ",".join(KINDS), "--fault-seconds", "0")
+    found = answered(capsys, "run", "--plain", "--faults", ",".join(KINDS), "--fault-seconds", "0")
     assert found["kept"] is True

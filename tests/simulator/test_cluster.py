@@ -1,19 +1,14 @@
-"""The brokers without a network: what each request is answered, and what each lever changes and tells."""
+"""The brokers: what requests are answered, and what each lever changes and tells. Fetches have a file of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from simulator.faults.faults import Faults
 from simulator.kafka.cluster import Cluster
 from simulator.kafka.requests import (
-    Fetch,
-    Fetched,
-    FetchedPartition,
-    FetchPartition,
     FindCoordinator,
     FoundCoordinator,
     Heartbeat,
@@ -27,8 +22,6 @@ from simulator.kafka.requests import (
     OffsetCommit,
     OffsetCommitted,
     OffsetFetch,
-    Request,
-    Response,
     TopicMetadata,
 )
 from simulator.runtime.clock import VirtualClock
@@ -44,269 +37,9 @@ from simulator.world.history import (
     TopicDeleted,
     Truncated,
 )
+from tests.simulator.cluster_kit import SOON, T0, T1, Rig
 from trio_consumer import ConfigurationError, Partition
 from trio_consumer.client.port import Commit
-
-T0, T1 = Partition("t", 0), Partition("t", 1)
-SOON = 0.5
-"""Long enough for replication, also when a follower lags."""
-
-
-class Rig:
-    """A cluster with one topic, and what it has told."""
-
-    def __init__(self, *faults: str, seed: int = 0, partitions: int = 2, scale: float = 1.0) -> None:
-        self.clock = VirtualClock()
-        self.history = History(self.clock)
-        dice = SeededDice(seed)
-        self.faults = Faults(faults, dice.split("faults"), self.history, scale=dict.fromkeys(faults, scale))
-        self.cluster = Cluster(self.clock, dice.split("cluster"), self.faults, self.history)
-        self.cluster.create_topic("t", partitions)
-
-    def fill(self, count: int, partition: Partition = T0) -> None:
-        for number in range(count):
-            self.cluster.append(partition, b"k%d" % (number % 3), b"v%d" % number)
-        self.clock.advance(SOON)
-
-    def ask(self, request: Request, node: int | None = None) -> list[Response]:
-        """What is answered appears in the list."""
-        answers: list[Response] = []
-        self.cluster.serve(1 if node is None else node, "a.1", request, answers.append)
-        return answers
-
-    def fetching(
-        self,
-        offset: int,
-        partition: Partition = T0,
-        *,
-        node: int | None = None,
-        epoch: int = -1,
-        last_epoch: int = -1,
-        count: int = 100,
-        wait: float = 0.0,
-        read_committed: bool = True,
-    ) -> list[Response]:
-        wanted = {partition: FetchPartition(offset, epoch, -1, last_epoch)}
-        node = self.cluster.leader(partition) if node is None and self.cluster.partitions("t") else node
-        return self.ask(Fetch(wanted, count, wait, read_committed), node)
-
-    def fetch(self, offset: int, partition: Partition = T0, **wanted: Any) -> FetchedPartition:
-        return self.only(self.fetching(offset, partition, **wanted), partition)
-
-    def only(self, answers: list[Response], partition: Partition = T0) -> FetchedPartition:
-        (answer,) = answers
-        assert isinstance(answer, Fetched)
-        return answer.partitions[partition]
-
-    def told(self, kind: type[Any]) -> list[Any]:
-        return [moment.event for moment in self.history.moments if type(moment.event) is kind]
-
-    def metadata(self, topic: str = "t") -> TopicMetadata:
-        (answer,) = self.ask(Metadata((topic,)))
-        assert isinstance(answer, MetadataResponse)
-        return answer.topics[topic]
-
-
-def offsets(answer: FetchedPartition) -> list[int]:
-    return [entry.offset for entry in answer.entries]
-
-
-# Fetches
-
-
-def test_a_fetch_brings_what_is_there() -> None:
-    rig = Rig()
-    rig.fill(5)
-    answer = rig.fetch(2)
-    assert offsets(answer) == [2, 3, 4]
-    assert (answer.error, answer.next_offset, answer.high_watermark, answer.last_stable, answer.log_start) == (
-        *("", 5),
-        *(5, 5, 0),
-    )
-    assert offsets(rig.fetch(2, count=2)) == [2, 3]
-
-
-def test_a_fetch_shares_its_count_among_partitions_in_order() -> None:
-    rig = Rig()
-    rig.cluster.move_leader(T1, 1)
-    rig.fill(3)
-    rig.fill(3, T1)
-    (answer,) = rig.ask(
-        Fetch({T1: FetchPartition(0, -1, -1), T0: FetchPartition(0, -1, -1)}, 4, 0, read_committed=True)
-    )
-    assert isinstance(answer, Fetched)
-    assert (offsets(answer.partitions[T1]), offsets(answer.partitions[T0])) == ([0, 1, 2], [0])
-
-
-def test_a_record_becomes_visible_a_little_after_its_append() -> None:
-    rig = Rig()
-    rig.cluster.append(T0, b"k", b"v")
-    assert rig.cluster.end(T0) == 1
-    assert offsets(rig.fetch(0)) == []
-    assert rig.cluster.visible(T0) == []
-    rig.clock.advance(SOON)
-    assert offsets(rig.fetch(0)) == [0]
-
-
-def test_a_fetch_waits_for_a_record() -> None:
-    rig = Rig()
-    answers = rig.fetching(0, wait=3)
-    rig.clock.advance(1)
-    assert answers == []
-    rig.fill(2)
-    assert offsets(rig.only(answers)) == [0, 1]
-    rig.clock.advance(10)
-    assert len(answers) == 1
-
-
-def test_a_burst_wakes_a_fetch_once_and_is_brought_at_once() -> None:
-    rig = Rig()
-    answers = rig.fetching(0, wait=3)
-    rig.fill(50)
-    assert len(rig.only(answers).entries) == 50
-
-
-def test_a_fetch_ends_with_nothing_when_its_time_is_over() -> None:
-    rig = Rig()
-    answers = rig.fetching(0, wait=0.5)
-    rig.clock.advance(0.499)
-    assert answers == []
-    rig.clock.advance(0.002)
-    assert rig.only(answers) == FetchedPartition("", (), 0, 0, 0, 0)
-    rig.fill(1)
-    assert len(answers) == 1
-
-
-def test_what_waits_is_answered_when_its_partition_changes() -> None:
-    changes: dict[str, Callable[[Cluster], object]] = {
-        "NOT_LEADER_OR_FOLLOWER": lambda cluster: cluster.move_leader(T0, 3),
-        "UNKNOWN_TOPIC_OR_PART": lambda cluster: cluster.delete_topic("t"),
-        "TOPIC_AUTHORIZATION_FAILED": lambda cluster: cluster.deny("t"),
-    }
-    for error, change in changes.items():
-        rig = Rig()
-        answers = rig.fetching(0, wait=3)
-        change(rig.cluster)
-        assert rig.only(answers).error == error
-
-
-def test_a_waiting_fetch_learns_that_its_offset_is_gone() -> None:
-    rig = Rig()
-    rig.fill(3)
-    undecided = rig.cluster.begin_transaction(T0)
-    undecided.append(b"k", b"v")
-    rig.cluster.append(T0, b"k", b"v")
-    rig.clock.advance(SOON)
-    answers = rig.fetching(3, wait=3)
-    assert answers == []
-    rig.cluster.retain(T0, 5)
-    assert rig.only(answers).error == "OFFSET_OUT_OF_RANGE"
-
-
-def test_errors_of_a_fetch() -> None:
-    rig = Rig()
-    rig.fill(3)
-    assert rig.fetch(0, node=2).error == "NOT_LEADER_OR_FOLLOWER"
-    assert rig.fetch(0, Partition("t", 9), node=1).error == "UNKNOWN_TOPIC_OR_PART"
-    assert rig.fetch(0, Partition("x", 0), node=1).error == "UNKNOWN_TOPIC_OR_PART"
-    assert rig.fetch(4).error == "OFFSET_OUT_OF_RANGE"
-    assert rig.fetch(-1).error == "OFFSET_OUT_OF_RANGE"
-    assert rig.fetch(0, epoch=1).error == "UNKNOWN_LEADER_EPOCH"
-    rig.cluster.move_leader(T0, 1)
-    assert rig.fetch(0, epoch=0).error == "FENCED_LEADER_EPOCH"
-    assert rig.fetch(0, epoch=1).error == ""
-    rig.cluster.retain(T0, 2)
-    answer = rig.fetch(1)
-    assert (answer.error, answer.log_start, answer.high_watermark) == ("OFFSET_OUT_OF_RANGE", 2, 3)
-
-
-def test_holes_are_passed_with_the_next_entry() -> None:
-    rig = Rig()
-    rig.fill(7)
-    rig.cluster.compact(T0, horizon=False)
-    answer = rig.fetch(0, count=1)
-    assert (offsets(answer), answer.next_offset) == ([3], 4)
-
-
-def test_control_and_aborted_entries_are_brought_and_marked() -> None:
-    rig = Rig()
-    transaction = rig.cluster.begin_transaction(T0)
-    transaction.append(b"k", b"v", headers=[("h", b"x")], timestamp=5)
-    rig.clock.advance(SOON)
-    assert (rig.fetch(0).entries, rig.fetch(0).last_stable, rig.fetch(0).high_watermark) == ((), 0, 1)
-    assert offsets(rig.fetch(0, read_committed=False)) == [0]
-    transaction.abort()
-    rig.clock.advance(SOON)
-    answer = rig.fetch(0)
-    assert [(entry.aborted, entry.control) for entry in answer.entries] == [(True, False), (False, True)]
-    assert answer.next_offset == 2
-    assert rig.cluster.visible(T0) == []
-    assert [entry.timestamp for entry in rig.cluster.visible(T0, read_committed=False)] == [5]
-
-
-def test_the_end_of_a_transaction_wakes_readers() -> None:
-    rig = Rig()
-    transaction = rig.cluster.begin_transaction(T0)
-    transaction.append(b"k", b"v")
-    rig.clock.advance(SOON)
-    answers = rig.fetching(0, wait=5)
-    transaction.commit()
-    rig.clock.advance(SOON)
-    assert offsets(rig.only(answers)) == [0, 1]
-
-
-def test_a_log_that_was_truncated_is_found_out_by_the_leader_epoch() -> None:
-    rig = Rig()
-    rig.fill(5)
-    rig.cluster.truncate(T0, 3)
-    rig.fill(4)
-    rig.clock.advance(SOON)
-    assert rig.cluster.end(T0) == 7
-    answer = rig.fetch(5, last_epoch=0)
-    assert (answer.error, answer.entries, answer.diverging) == ("", (), 3)
-    # Who does not know its epoch reads on in another log, as consumers before KIP-320 do.
-    assert [entry.leader_epoch for entry in rig.fetch(5).entries] == [1, 1]
-    assert rig.fetch(3, last_epoch=0).diverging == -1
-    assert rig.fetch(7, last_epoch=1).diverging == -1
-
-
-def test_a_topic_that_was_created_again_is_read_on_at_the_old_offset() -> None:
-    rig = Rig()
-    rig.fill(3)
-    before = rig.metadata()
-    rig.cluster.recreate_topic("t")
-    rig.fill(5)
-    after = rig.metadata()
-    assert after.topic_id != before.topic_id
-    wanted = Fetch({T0: FetchPartition(3, 0, before.topic_id)}, 100, 0, read_committed=True)
-    assert offsets(rig.only(rig.ask(wanted))) == [3, 4]
-
-
-@pytest.mark.parametrize(
-    ("fault", "shows"),
-    [
-        ("fetch-throttled", lambda answer: answer.throttle > 0 and not answer.partitions),
-        ("fetch-error", lambda answer: answer.partitions[T0].error),
-        ("fetch-partial", lambda answer: 0 < len(answer.partitions[T0].entries) < 50),
-    ],
-)
-def test_faults_of_fetches(fault: str, shows: Callable[[Fetched], object]) -> None:
-    rig = Rig(fault, scale=1000)
-    rig.fill(50)
-    (answer,) = rig.fetching(0)
-    assert isinstance(answer, Fetched)
-    assert shows(answer)
-    assert rig.faults.fired[fault] == 1
-
-
-def test_a_slow_fetch() -> None:
-    rig = Rig("fetch-slow", scale=1000)
-    rig.fill(1)
-    answers = rig.fetching(0)
-    assert answers == []
-    rig.clock.advance(2)
-    assert offsets(rig.only(answers)) == [0]
-
 
 # Other requests
 

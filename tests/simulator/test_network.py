@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -446,3 +447,46 @@ def test_what_makes_no_sense_is_refused() -> None:
     for act in acts:
         with pytest.raises(ConfigurationError, match=r"the brokers are 1, 2|above 0"):
             act()
+
+
+# Everything at once
+
+FAULTS = ("connection-reset", "slow-response", "response-lost", "commit-response-lost", "commit-delayed")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_each_request_is_answered_once_and_in_time_whatever_happens(seed: int) -> None:
+    rig = Rig(*FAULTS, seed=seed, scale=8)
+    draw = random.Random(seed)
+    network, deadlines = rig.network, list[float]()
+    for number in range(150):
+        match draw.randrange(9):
+            case 0:
+                network.cut("a.1", draw.choice([None, [1], [2]]), requests=draw.random() < 0.7)
+            case 1 | 2:
+                network.mend(draw.choice([None, "a.1"]))
+            case 3 if draw.random() < 0.2:
+                network.stop(draw.choice([1, 2]))
+            case 4:
+                network.start(draw.choice([1, 2]))
+            case 5 if draw.random() < 0.2:
+                network.reset("a.1", draw.choice([None, 1]))
+            case 6 if draw.random() < 0.2:
+                network.slow("a.1", draw.uniform(1, 50))
+            case 7 if draw.random() < 0.3:
+                rig.process.freeze(whole=True)
+                rig.clock.advance(draw.uniform(0, 2))
+                rig.process.thaw()
+        timeout = draw.uniform(0.3, 3)
+        request = commit(number) if draw.random() < 0.5 else draw.choice([FIND, Heartbeat("g", "m", None, 1)])
+        rig.send(request, draw.choice([1, 2]), name=number, timeout=timeout)
+        deadlines.append(rig.clock.now + timeout)
+        rig.clock.advance(draw.choice([0, 0.001, 0.05, 0.3]))
+        answered = {name for name, _ in rig.answers}
+        assert all(number in answered for number, at in enumerate(deadlines) if at < rig.clock.now)
+    rig.clock.advance(10)
+    assert sorted(name for name, _ in rig.answers if isinstance(name, int)) == list(range(150))
+    served = rig.commits
+    assert len(served) == len(set(served))
+    # Whoever got a response had its request carried out.
+    assert {name for name, response in rig.answers if isinstance(response, OffsetCommitted)} <= set(served)

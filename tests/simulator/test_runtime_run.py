@@ -59,6 +59,43 @@ def test_timers_and_deadlines_come_in_order() -> None:
     assert happened == ["timer at 0.5", 1, "timer at 2"]
 
 
+def test_timers_fire_without_a_pass_of_trio_until_they_concern_a_task() -> None:
+    clock = VirtualClock()
+    looks: list[float] = []
+    told = trio.Event()
+
+    async def main() -> float:
+        for number in range(1, 100):
+            clock.after(number, int)
+        clock.after(50.5, told.set)
+        asked = clock.deadline_to_sleep_time
+
+        def counted(deadline: float) -> float:
+            looks.append(clock.now)
+            return asked(deadline)
+
+        clock.deadline_to_sleep_time = counted  # type: ignore[method-assign]
+        with trio.move_on_after(20.5):
+            await trio.sleep_forever()
+        assert trio.current_time() == 20.5
+        await told.wait()
+        return trio.current_time()
+
+    assert run(main, clock=clock, scheduler=Fifo()) == 50.5
+    assert len(looks) < 5
+
+
+def test_timers_that_concern_no_task_run_into_the_time_limit() -> None:
+    clock = VirtualClock()
+
+    def again() -> None:
+        clock.after(1, again)
+
+    again()
+    with pytest.raises(TimeLimitReached):
+        run(sleeps_for_ever, clock=clock, scheduler=Fifo(), seconds_max=50)
+
+
 def test_it_returns_and_raises_what_main_does() -> None:
     async def returns() -> str:
         return "value"

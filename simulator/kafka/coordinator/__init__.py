@@ -43,7 +43,7 @@ from .assignors import assign
 from .classic import ClassicGroup
 from .consumer_protocol import ConsumerGroup
 from .context import Context, MemberView
-from .offsets import Offsets
+from .offsets import Offsets, characters
 from .tables import DEAD, DOWN, MACHINES, SERVING, Machine, Row
 from .validation import OK, RULES, UNAVAILABLE, judge
 
@@ -220,7 +220,7 @@ class Coordinator:
         def refuse(partition: Partition, commit: Commit) -> str:
             if partition.number >= topics.get(partition.topic, 0) or partition == unlucky:
                 return "UNKNOWN_TOPIC_OR_PART"
-            if len(commit.metadata) + request.padding > longest:
+            if characters(commit.metadata) + request.padding > longest:
                 return "OFFSET_METADATA_TOO_LARGE"
             return ""
 
@@ -328,7 +328,7 @@ class Coordinator:
         verdict = self._judge_commit(place, OffsetCommit(group, "", None, -1, {partition: commit}))
         if verdict != OK:
             return verdict
-        if len(commit.metadata) > self.metadata_max:
+        if characters(commit.metadata) > self.metadata_max:
             return "OFFSET_METADATA_TOO_LARGE"
         place.offsets.put(partition, commit)
         return ""

@@ -15,6 +15,11 @@ from ...world.history import CommitApplied, CommitRefused, History, OffsetsForgo
 NOTHING = Committed()
 
 
+def characters(text: str) -> int:
+    """As Java counts them: in units of UTF-16."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 class Offsets:
     """The offsets of one group. They outlive members, rebalances and coordinators.
 

@@ -24,8 +24,8 @@ class Row(NamedTuple):
         state: Before; ``any`` in tables of verdicts, where the state does not matter.
         event: What happened, or which rule applied.
         after: The state after it; in tables of verdicts the error, or ``ok``.
-        scripted: True if drawn worlds take it never, or fewer than four times in a thousand: it needs a hand-made request,
-            an administrator, or more bad luck than one can wait for. Tests and scripted scenarios take it.
+        scripted: True if drawn worlds take it never, or fewer than four times in a thousand: it needs a hand-made
+            request, an administrator, or more bad luck than one can wait for. Tests and scripted scenarios take it.
     """
 
     state: str

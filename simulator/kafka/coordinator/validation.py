@@ -144,7 +144,7 @@ def _older_and_not_its_own(group: ConsumerGroup, request: requests.OffsetCommit)
     return _older(group, request) and not all(
         group.had(request.member_id, request.generation, partition)
         for partition, commit in request.offsets.items()
-        if group.takes(partition, len(commit.metadata) + request.padding)
+        if group.takes(partition, characters(commit.metadata) + request.padding)
     )
 
 
