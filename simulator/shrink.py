@@ -1,9 +1,9 @@
 """The smallest world that still fails as a given one does: by the same oracle, or with the same error.
 
-A shrink is a row of passes. Each proposes scenarios that are simpler in one respect, the simplest first; one that fails
-in the same way is kept, and its pass begins again. When no pass finds anything more, each proposal is also tried with
-some other seeds, since a smaller world draws differently and may only have been unlucky. What has been tried is not
-tried again, and the number of worlds is bounded.
+A shrink is a row of passes. Each proposes scenarios that are simpler in one respect, by large steps first; one that
+fails in the same way is kept, and the pass goes on from there. When no pass finds anything more, each proposal is also
+tried with some other seeds, since a smaller world draws differently and may only have been unlucky. What has been tried
+is not tried again, and the number of worlds is bounded.
 
 What is simpler: fewer kinds of faults, a plainer scheduler and protocol, fewer members, partitions, records and keys, a
 shorter first phase, fewer options, and at last fewer firings of faults, each left out by its number.
@@ -12,7 +12,7 @@ shorter first phase, fewer options, and at last fewer firings of faults, each le
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -25,6 +25,8 @@ from .world.history import FaultFired
 from .world.scenario import PROTOCOLS, SCHEDULERS, Scenario
 
 TRIES_MAX = 3_000
+STEPS_MAX = 3
+"""Steps of one size in a row, towards a smaller number; then smaller steps, and the rest in the next round."""
 OTHER_SEEDS = 6
 """How many other seeds a proposal gets in the end."""
 
@@ -132,12 +134,12 @@ class Shrink:
         before = None
         while before is not self.scenario:
             before = self.scenario
-            for proposals in PASSES:
-                while any(self._fails(proposal) for proposal in proposals(self)):
-                    pass
+            for simplify in PASSES:
+                simplify(self)
 
-    def _fails(self, proposal: Scenario) -> bool:
-        """Whether it fails in the same way; then it is the smallest so far."""
+    def accepts(self, **changes: Any) -> bool:
+        """Whether the world with these changes fails in the same way; then it is the smallest so far."""
+        proposal = attrs.evolve(self.scenario, **changes)
         for seed in (proposal.seed, *self._seeds):
             scenario = attrs.evolve(proposal, seed=seed)
             name = scenario.pasted()
@@ -177,100 +179,100 @@ def shrink(scenario: Scenario, runner: Runner, **bounds: Any) -> Shrunk:
     return Shrink(scenario, runner, **bounds).run()
 
 
-# Passes: from what there is to what is simpler in one respect, the simplest first
+# Passes: each makes the world simpler in one respect, as far as that goes
 
-Pass: TypeAlias = Callable[[Shrink], Iterator[Scenario]]
+Pass: TypeAlias = Callable[[Shrink], None]
 
 
-def smaller(low: int, value: int) -> Iterator[int]:
-    """Numbers from ``low`` to below ``value``: the least, then by halves of what is left."""
-    seen = set()
-    step = value - low
+def lower(low: int, value: int, accepts: Callable[[int], bool]) -> int:
+    """The least number that is found: by large steps first, then by smaller ones."""
+    step, taken = value - low, 0
     while step > 0:
-        number = value - step
-        if number not in seen:
-            seen.add(number)
-            yield number
-        step //= 2
+        if value - step >= low and taken < STEPS_MAX and accepts(value - step):
+            value, taken = value - step, taken + 1
+        else:
+            step, taken = step // 2, 0
+    return value
 
 
-def without(items: Sequence[T]) -> Iterator[tuple[T, ...]]:
-    """Fewer of the items: none, then without one half, one quarter, ... and without each alone."""
-    size = len(items)
+def fewer(items: Sequence[T], accepts: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:
+    """The fewest of the items that are found: without all of them, without each half, each quarter, ... each alone."""
+    left = tuple(items)
+    size = len(left)
     while size > 0:
-        for begin in range(0, len(items), size):
-            yield (*items[:begin], *items[begin + size :])
-        size //= 2
+        begin = 0
+        while begin < len(left):
+            proposal = (*left[:begin], *left[begin + size :])
+            if accepts(proposal):
+                left = proposal
+            else:
+                begin += size
+        size = min(size // 2, len(left))
+    return left
 
 
 def _whole(field: str, low: int) -> Pass:
-    def proposals(shrink: Shrink) -> Iterator[Scenario]:
-        for number in smaller(low, getattr(shrink.scenario, field)):
-            yield _with(shrink, field, number)
+    def simplify(shrink: Shrink) -> None:
+        lower(low, getattr(shrink.scenario, field), lambda number: shrink.accepts(**{field: number}))
 
-    return proposals
+    return simplify
 
 
 def _plainer(field: str, values: Sequence[Any]) -> Pass:
     """Values of a field, the plainest first."""
 
-    def proposals(shrink: Shrink) -> Iterator[Scenario]:
+    def simplify(shrink: Shrink) -> None:
         value = getattr(shrink.scenario, field)
-        for plainer in values[: values.index(value)] if value in values else values:
-            yield _with(shrink, field, plainer)
+        any(shrink.accepts(**{field: one}) for one in (values[: values.index(value)] if value in values else values))
 
-    return proposals
+    return simplify
 
 
-def _fewer(field: str) -> Pass:
+def _entries(field: str) -> Pass:
     """Fewer entries of a set or a mapping."""
 
-    def proposals(shrink: Shrink) -> Iterator[Scenario]:
+    def simplify(shrink: Shrink) -> None:
         value = getattr(shrink.scenario, field)
-        for names in without(sorted(value)):
-            kept: Iterable[Any] = frozenset(names) if isinstance(value, frozenset) else {n: value[n] for n in names}
-            yield _with(shrink, field, kept)
 
-    return proposals
+        def accepts(names: tuple[Any, ...]) -> bool:
+            kept = frozenset(names) if isinstance(value, frozenset) else {name: value[name] for name in names}
+            return shrink.accepts(**{field: kept})
+
+        fewer(sorted(value), accepts)
+
+    return simplify
 
 
-def _shorter(shrink: Shrink) -> Iterator[Scenario]:
+def _shorter(shrink: Shrink) -> None:
     tenths = int(shrink.scenario.fault_seconds * 10)
-    for number in smaller(0, tenths):
-        yield _with(shrink, "fault_seconds", number / 10)
+    lower(0, tenths, lambda number: shrink.accepts(fault_seconds=number / 10))
 
 
-def _depth(shrink: Shrink) -> Iterator[Scenario]:
+def _depth(shrink: Shrink) -> None:
     """Where nobody reads it, it is the default."""
-    scenario = shrink.scenario
-    if scenario.scheduler == "pct":
-        yield from _whole("depth", 1)(shrink)
-    elif scenario.depth != DEPTH:
-        yield _with(shrink, "depth", DEPTH)
+    if shrink.scenario.scheduler == "pct":
+        _whole("depth", 1)(shrink)
+    elif shrink.scenario.depth != DEPTH:
+        shrink.accepts(depth=DEPTH)
 
 
-def _scale(shrink: Shrink) -> Iterator[Scenario]:
+def _scale(shrink: Shrink) -> None:
     """What is said of kinds that are not enabled goes first; it changes nothing."""
     scenario = shrink.scenario
     needed = {kind: factor for kind, factor in scenario.scale.items() if kind in scenario.faults}
     if needed != dict(scenario.scale):
-        yield _with(shrink, "scale", needed)
-    yield from _fewer("scale")(shrink)
+        shrink.accepts(scale=needed)
+    _entries("scale")(shrink)
 
 
-def _fewer_firings(shrink: Shrink) -> Iterator[Scenario]:
-    """Leave out firings by number."""
-    muted = shrink.scenario.muted
-    for kept in without(shrink.firings):
-        yield _with(shrink, "muted", muted | set(shrink.firings).difference(kept))
-
-
-def _with(shrink: Shrink, field: str, value: Any) -> Scenario:
-    return attrs.evolve(shrink.scenario, **{field: value})
+def _firings(shrink: Shrink) -> None:
+    """Leave out firings by number. What fires later may be another after that, so each sweep begins with what did."""
+    muted, fired = shrink.scenario.muted, shrink.firings
+    fewer(fired, lambda kept: shrink.accepts(muted=muted | set(fired).difference(kept)))
 
 
 PASSES: Sequence[Pass] = (
-    _fewer("faults"),
+    _entries("faults"),
     _plainer("scheduler", SCHEDULERS),
     _depth,
     _whole("records", 1),
@@ -283,8 +285,8 @@ PASSES: Sequence[Pass] = (
     _plainer("hooks", (False, True)),
     _plainer("handler_seconds", (0.0, 0.05)),
     _plainer("version", ("4.3", "4.1")),
-    _fewer("options"),
-    _fewer("settings"),
+    _entries("options"),
+    _entries("settings"),
     _scale,
-    _fewer_firings,
+    _firings,
 )

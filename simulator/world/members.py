@@ -156,7 +156,8 @@ class Members:
                     trio.open_nursery() as life.nursery,
                 ):
                     try:
-                        await self._run(life, handler)
+                        if process.member not in self._leaving:  # it may have been asked to while it opened
+                            await self._run(life, handler)
                     finally:
                         life.nursery.cancel_scope.cancel()
                         life.nursery = None  # it takes no more drains

@@ -478,8 +478,8 @@ def test_each_request_is_answered_once_and_in_time_whatever_happens(seed: int) -
                 rig.clock.advance(draw.uniform(0, 2))
                 rig.process.thaw()
         timeout = draw.uniform(0.3, 3)
-        request = commit(number) if draw.random() < 0.5 else draw.choice([FIND, Heartbeat("g", "m", None, 1)])
-        rig.send(request, draw.choice([1, 2]), name=number, timeout=timeout)
+        requests: list[Request] = [commit(number), commit(number), FIND, Heartbeat("g", "m", None, 1)]
+        rig.send(draw.choice(requests), draw.choice([1, 2]), name=number, timeout=timeout)
         deadlines.append(rig.clock.now + timeout)
         rig.clock.advance(draw.choice([0, 0.001, 0.05, 0.3]))
         answered = {name for name, _ in rig.answers}

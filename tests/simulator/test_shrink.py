@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from simulator.faults.catalogue import KINDS
-from simulator.shrink import Shrink, shrink, smaller, without
+from simulator.shrink import Shrink, fewer, lower, shrink
 from simulator.world.draw import draw
 from simulator.world.scenario import Scenario
 from tests.simulator.synthetic import ORACLE, Outcome, run, run_picky
@@ -118,9 +118,27 @@ def test_it_is_shown_every_world() -> None:
     assert seen == list(range(1, shrunk.tries + 1))
 
 
-def test_numbers_and_items_get_fewer() -> None:
-    assert list(smaller(1, 9)) == [1, 5, 7, 8]
-    assert list(smaller(3, 3)) == []
-    assert next(without("abcd")) == ()
-    assert ("a", "b", "c") in list(without("abcd"))
-    assert list(without("")) == []
+def test_numbers_get_lower_by_large_steps_first() -> None:
+    tried: list[int] = []
+
+    def accepts(number: int) -> bool:
+        tried.append(number)
+        return number >= 37
+
+    assert lower(1, 200, accepts) == 37
+    assert tried[:3] == [1, 101, 2]
+    assert len(tried) < 25
+    assert lower(3, 3, accepts) == 3
+
+
+def test_items_get_fewer() -> None:
+    tried: list[tuple[int, ...]] = []
+
+    def accepts(items: tuple[int, ...]) -> bool:
+        tried.append(items)
+        return {3, 17, 18} <= set(items)
+
+    assert fewer(range(40), accepts) == (3, 17, 18)
+    assert tried[0] == ()
+    assert len(tried) < 50
+    assert fewer((), accepts) == ()
