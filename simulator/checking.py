@@ -23,6 +23,7 @@ from .runtime.processes import Process
 from .subject import Actor, GivenProducer, Records, Subject, cast, checked_subject, under_faults
 from .trace import lines
 from .world.draw import draw
+from .world.expect import expectations
 from .world.history import HandlerEnded, Moment, ProcessEnded, Violated
 from .world.scenario import TOPIC, Scenario
 from .world.workload import stock_handler
@@ -35,6 +36,8 @@ TIMING: Mapping[str, Any] = {"grace": 0.5, "revoke_deadline": 2.0, "stop_deadlin
 SEEDS = 100
 RECORDS = 60
 TRACE_LINES = 40
+OWN = ("invariant", "always", "options")
+"""Oracles of the user's."""
 SEED_VARIABLE = "TRIO_CONSUMER_SIM_SEED"
 """Environment: check this seed only, as with ``seed=``."""
 
@@ -176,9 +179,10 @@ def played(
         world.history.listen(ProcessEnded, lambda event: _refused(world, event))
 
     def handler_of(world: World, process: Process) -> Any:
-        return under_faults(world, process, actors[0].handle) if actors else stock_handler(world, process)
+        return under_faults(world, process, actors[0].handle)
 
-    outcome = run_world(scenario, handler=handler_of, prepare=prepared, **given)
+    handler = stock_handler if subject is None else handler_of
+    outcome = run_world(scenario, handler=handler, prepare=prepared, **given)
     if not outcome.error:
         _ask(stage[0], "invariant", oracle, actors[0].invariant if actors else None)
     history = stage[0].history.moments
@@ -230,7 +234,12 @@ def _scenario(
         "options": {**TIMING, **(options or {})},
         "settings": dict(settings or {}),
     }
-    return attrs.evolve(drawn, **{name: value for name, value in fixed.items() if name not in given})
+    scenario = attrs.evolve(drawn, **{name: value for name, value in fixed.items() if name not in given})
+    try:
+        expectations(scenario)
+    except TypeError as error:
+        raise ConfigurationError(f"options={dict(scenario.options)!r}: {error}") from None
+    return scenario
 
 
 def _names() -> list[str]:
@@ -268,7 +277,7 @@ def _report(seed: int, outcome: Outcome, again: str) -> str:
             f"\n{outcome.scenario.pasted()}"
         )
     said = [f"seed {seed}: {_headline(outcome)}", ""]
-    for violation in outcome.violations[:3]:
+    for violation in _violations(outcome)[:3]:
         said += [f"{violation.oracle}: {violation.text}", ""]
     if outcome.error:
         said += [outcome.error.rstrip(), ""]
@@ -285,8 +294,13 @@ def _told(moments: Iterable[Moment]) -> list[Moment]:
     return [moment for moment in moments if type(moment.event) is not Violated]
 
 
+def _violations(outcome: Outcome) -> list[Violated]:
+    """The user's own first."""
+    return sorted(outcome.violations, key=lambda violation: violation.oracle not in OWN)
+
+
 def _headline(outcome: Outcome) -> str:
     if outcome.violations:
-        violation = outcome.violations[0]
+        violation = _violations(outcome)[0]
         return f"{violation.oracle}: {violation.text.splitlines()[0]}"
     return outcome.error.rstrip().rpartition("\n")[2]

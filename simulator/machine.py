@@ -38,6 +38,7 @@ from .world.scenario import GROUP, PROTOCOLS, TOPIC, Scenario
 from .world.world import World
 
 MEMBERS_MAX = 4
+SESSION_SECONDS = 3.0
 SECONDS = st.sampled_from((0.1, 0.01, 0.5, 1.0, 4.0))
 """How long to wait; 4 s are longer than a session."""
 
@@ -114,7 +115,7 @@ class WorldMachine(RuleBasedStateMachine):
         actors.append(cast(type(self).subject, world))
         world.producer = GivenProducer(world, 0)  # type: ignore[assignment]
         world.history.listen(Violated, self._violated.append)
-        self._watching = watch(world.history, expectations(scenario), None)
+        self._watching = watch(world.history, expectations(scenario, effects=False, cancellable=False))
         self._actor = actors[0]
         self._started = members
         running = stepped(world.main, clock=world.clock, scheduler=Delays(dice.split("schedule")), steps_max=1_000_000)
@@ -139,21 +140,27 @@ class WorldMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, MEMBERS_MAX), seconds=SECONDS)
     def crash(self, which: int, seconds: float) -> None:
         """A process dies; another one starts in its place after a while."""
-        self.world.members.kill(self._life(which).process.member)
+        life = self._life(which)
+        self._note("crash", life.process.name)
+        self.world.members.kill(life.process.member)
         self._after(seconds)
 
     @precondition(lambda self: self._lives())
     @rule(which=st.integers(0, MEMBERS_MAX), seconds=SECONDS)
     def leave(self, which: int, seconds: float) -> None:
         """A member drains and leaves the group, and comes back."""
-        self.world.members.leave(self._life(which).process.member)
+        life = self._life(which)
+        self._note("leave", life.process.name)
+        self.world.members.leave(life.process.member)
         self._after(seconds)
 
     @precondition(lambda self: self._started < MEMBERS_MAX)
     @rule(seconds=SECONDS)
     def join(self, seconds: float) -> None:
         """One more member."""
-        self.world.members.start(f"m{self._started}")
+        name = f"m{self._started}"
+        self._note("join", name)
+        self.world.members.start(name)
         self._started += 1
         self._after(seconds)
 
@@ -162,6 +169,7 @@ class WorldMachine(RuleBasedStateMachine):
     def cut(self, which: int, seconds: float) -> None:
         """A process cannot reach any broker, for a while."""
         name = self._life(which).process.name
+        self._note("cut" if seconds < SESSION_SECONDS else "cut-past-session", name)
         self.world.network.cut(name)
         self._after(seconds)
         self.world.network.mend(name)
@@ -171,6 +179,8 @@ class WorldMachine(RuleBasedStateMachine):
     def freeze(self, which: int, whole: bool, seconds: float) -> None:
         """A process stands still for a while: only its tasks, or its client, too."""
         process = self._life(which).process
+        past = seconds >= SESSION_SECONDS
+        self._note(("stall-past-session" if past else "stall") if whole else "loop-blocked", process.name)
         process.freeze(whole=whole)
         self.world.history.add(ProcessFrozen(process.name, whole))
         self._after(seconds)
@@ -180,6 +190,7 @@ class WorldMachine(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS)
     def move_coordinator(self, seconds: float) -> None:
+        self._note("coordinator-moves", GROUP)
         coordinator = self.world.cluster.coordinator
         nodes = list(self.world.cluster.nodes)
         node = coordinator.node_of(GROUP)
@@ -188,7 +199,9 @@ class WorldMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2), seconds=SECONDS)
     def move_leader(self, number: int, seconds: float) -> None:
-        self.world.cluster.move_leader(Partition(TOPIC, number % self.world.cluster.partitions(TOPIC)))
+        partition = Partition(TOPIC, number % self.world.cluster.partitions(TOPIC))
+        self._note("leader-moves", str(partition))
+        self.world.cluster.move_leader(partition)
         self._after(seconds)
 
     # What must hold
@@ -220,6 +233,10 @@ class WorldMachine(RuleBasedStateMachine):
         self._stepped.advance(seconds)
         if self._source is not None:
             self._source.finish()
+
+    def _note(self, kind: str, target: str) -> None:
+        """The history tells of each fault, and the oracles judge by it."""
+        self.world.faults.note(kind, target)
 
     def _lives(self) -> list[Life]:
         return [life for life in self.world.members.lives.values() if life.process.alive]

@@ -18,6 +18,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from trio_consumer import ConfigurationError, Partition
 
+from .reproduce import given_of
 from .world import history
 from .world.history import Moment, Violated
 from .world.scenario import Scenario
@@ -58,6 +59,7 @@ class Recording:
         error: Why the world itself did not come to its end, or ``""``.
         steps: Steps of Trio tasks.
         seconds: Virtual seconds.
+        bug: The planted bug that it had, or ``""``.
     """
 
     scenario: Scenario
@@ -65,19 +67,25 @@ class Recording:
     error: str = ""
     steps: int = 0
     seconds: float = 0.0
+    bug: str = ""
 
     @property
     def violations(self) -> tuple[Violated, ...]:
         return tuple(moment.event for moment in self.moments if type(moment.event) is Violated)
 
     @property
+    def given(self) -> dict[str, Any]:
+        """What gives this world again."""
+        return {**given_of(self.scenario), **({"bug": self.bug} if self.bug else {})}
+
+    @property
     def failed(self) -> bool:
         return bool(self.violations or self.error)
 
 
-def recording_of(outcome: Outcome) -> Recording:
+def recording_of(outcome: Outcome, bug: str = "") -> Recording:
     """What of an outcome goes into a file."""
-    return Recording(outcome.scenario, tuple(outcome.moments), outcome.error, outcome.steps, outcome.seconds)
+    return Recording(outcome.scenario, tuple(outcome.moments), outcome.error, outcome.steps, outcome.seconds, bug)
 
 
 def write(path: Path, recording: Recording) -> None:
@@ -120,6 +128,7 @@ def dumps(recording: Recording) -> bytes:
         "error": recording.error,
         "steps": recording.steps,
         "seconds": recording.seconds,
+        "bug": recording.bug,
         "moments": [
             [time, type(event).__name__, [_plain(value) for value in event]] for time, event in recording.moments
         ],
@@ -185,6 +194,7 @@ def _recording(body: Mapping[str, Any]) -> Recording:
         _typed(str)(body["error"]),
         _typed(int)(body["steps"]),
         _typed(float)(body["seconds"]),
+        _typed(str)(body["bug"]),
     )
 
 

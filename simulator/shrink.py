@@ -2,8 +2,8 @@
 
 A shrink is a row of passes. Each proposes scenarios that are simpler in one respect, by large steps first; one that
 fails in the same way is kept, and the pass goes on from there. When no pass finds anything more, each proposal is also
-tried with some other seeds, since a smaller world draws differently and may only have been unlucky. What has been tried
-is not tried again, and the number of worlds is bounded.
+tried with some other seeds, since a smaller world draws differently and may only have been unlucky; and very small
+worlds are tried out of turn. What has been tried is not tried again, and the number of worlds is bounded.
 
 What is simpler: fewer kinds of faults, a plainer scheduler and protocol, fewer members, partitions, records and keys, a
 shorter first phase, fewer options, and at last fewer firings of faults, each left out by its number.
@@ -11,6 +11,7 @@ shorter first phase, fewer options, and at last fewer firings of faults, each le
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -30,7 +31,9 @@ STEPS_MAX = 3
 OTHER_SEEDS = 6
 """How many other seeds a proposal gets in the end."""
 
-DEPTH = Scenario(seed=0).depth
+LEAPS = (2, 4, 8, 16, 32)
+"""Records of the very small worlds that are tried out of turn."""
+DEPTH, HANDLER_SECONDS = Scenario(seed=0).depth, Scenario(seed=0).handler_seconds
 
 T = TypeVar("T")
 
@@ -103,7 +106,8 @@ class Shrink:
         self._look = look
         self._tried: set[str] = set()
         self._seeds: Sequence[int] = ()
-        self.before = scenario
+        self.before = self.scenario = scenario
+        self.firings: tuple[int, ...] = ()
         self.tries = 0
         self._accept(scenario, self._run(scenario))
         self.kind = self.verdict.kind
@@ -124,6 +128,7 @@ class Shrink:
             self._exhaust()
             self._seeds = [seed for seed in range(OTHER_SEEDS) if seed != self.scenario.seed]
             self._tried.clear()
+            _leap(self)
             self._exhaust()
         except _Enough:
             complete = False
@@ -271,6 +276,16 @@ def _firings(shrink: Shrink) -> None:
     fewer(fired, lambda kept: shrink.accepts(muted=muted | set(fired).difference(kept)))
 
 
+def _leap(shrink: Shrink) -> None:
+    """Straight to a very small world. Between here and there may lie only worlds that happen not to fail."""
+    now = shrink.scenario
+    for records, members, partitions in itertools.product(LEAPS, (1, 2), (1, 2)):
+        if records < now.records and members <= now.members and partitions <= now.partitions:
+            few = {"records": records, "members": members, "partitions": partitions, "keys": min(now.keys, 2)}
+            if shrink.accepts(**few, handler_seconds=HANDLER_SECONDS):
+                return
+
+
 PASSES: Sequence[Pass] = (
     _entries("faults"),
     _plainer("scheduler", SCHEDULERS),
@@ -283,7 +298,7 @@ PASSES: Sequence[Pass] = (
     _plainer("protocol", PROTOCOLS),
     _plainer("static", (False, True)),
     _plainer("hooks", (False, True)),
-    _plainer("handler_seconds", (0.0, 0.05)),
+    _plainer("handler_seconds", (HANDLER_SECONDS,)),
     _plainer("version", ("4.3", "4.1")),
     _entries("options"),
     _entries("settings"),

@@ -86,6 +86,7 @@ class Poller:
 
     async def run(self) -> None:
         while True:
+            await self._follow_seeks()
             await self._follow_flow()
             await self._let_workers_catch_up()
             event = await self._next()
@@ -110,6 +111,17 @@ class Poller:
             await self._client.pause(pause)
         if resume:
             await self._client.resume(resume)
+
+    async def _follow_seeks(self) -> None:
+        """Where the client refuses, a revoke or a loss of the partition is to come, or we try again after an event."""
+        seeks = self._core.seeks
+        for partition, offset in tuple(seeks.items()):
+            try:
+                await self._client.seek({partition: offset})
+            except ClientError as error:
+                log.warning("%s can't be fetched again from offset %d yet: %s", partition, offset, error)
+            else:
+                seeks.pop(partition, None)
 
     async def _let_workers_catch_up(self) -> None:
         if self._core.queued() >= self._enough and not self._workers.idle:

@@ -35,8 +35,15 @@ BUGS = (
         name="pause-outlives-tenure",
         says="takes a partition that it paused in an earlier tenure for paused still, though it is fetched again",
         oracle="bounds",
-        edits=(Edit(f"{CORE}.begin", "if partition in self.fetch_paused:", "if False:"),),
-        given=SMALL,
+        edits=(Edit(f"{CORE}._begin", "if partition in self.fetch_paused:", "if False:"),),
+        given={
+            "protocol": "cooperative-sticky",
+            "faults": frozenset({"rebalance-storm", "leave", "join"}),
+            "handler_seconds": 0.3,
+            "partitions": 6,
+            "records": 200,
+            "options": {"queued_records_max": 10, "concurrency": 1, "grace": 0.1},
+        },
     ),
     Bug(
         name="pause-forgotten-at-the-end",
@@ -45,7 +52,14 @@ BUGS = (
         edits=(
             Edit(f"{CORE}.end", "self.ended.append(tenure)", "self.ended.append(tenure)\nself.fetch_paused.clear()"),
         ),
-        given={**SMALL, "protocol": "cooperative-sticky"},
+        given={
+            "protocol": "cooperative-sticky",
+            "faults": frozenset({"rebalance-storm", "leave", "join"}),
+            "handler_seconds": 0.3,
+            "partitions": 6,
+            "records": 200,
+            "options": {"queued_records_max_per_partition": 2, "concurrency": 4, "grace": 0.4},
+        },
     ),
     Bug(
         name="counter-drifts",
@@ -84,5 +98,20 @@ BUGS = (
         ),
         source="parallel-consumer fork #487, #497",
         given={"faults": frozenset({"handler-fails-always"}), "options": {"attempts": None}},
+    ),
+    Bug(
+        name="paused-again-and-again",
+        says="pauses what is paused already, and looks again at once",
+        oracle="hot-loop",
+        also=("world",),
+        edits=(
+            Edit(f"{CORE}.flow", "if wanted and (not paused or partition in self._pause_doubtful):", "if wanted:"),
+            Edit(
+                "trio_consumer.poller:Poller._follow_flow",
+                "await self._client.pause(pause)",
+                "await self._client.pause(pause)\nself._poked = True",
+            ),
+        ),
+        given={**SMALL, "handler_seconds": 0.3},
     ),
 )

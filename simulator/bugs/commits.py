@@ -64,22 +64,6 @@ BUGS = (
         edits=(Edit(f"{COMMITS}.failed", "for tenure in plan.tenures:", "for tenure in plan.tenures[:1]:"),),
     ),
     Bug(
-        name="superseded-taken-for-done",
-        says="takes a commit that another one overtook for acknowledged, also for the partitions that we keep",
-        oracle="progress",
-        edits=(
-            Edit(
-                f"{COMMITTER}._send",
-                "rule = self._commits.failed(",
-                'if error.code in ("_SUPERSEDED", "_NOT_ASSIGNED"):\n'
-                "    self._commits.succeeded(plan)\n"
-                "    return None\n"
-                "rule = self._commits.failed(",
-            ),
-        ),
-        given={"protocol": "cooperative-sticky"},
-    ),
-    Bug(
         name="answer-cleans-what-came-later",
         says="takes for committed what was completed while the commit was on its way",
         oracle="progress",
@@ -118,22 +102,6 @@ BUGS = (
                 "    await self._send(stale)",
             ),
         ),
-    ),
-    Bug(
-        name="read-taken-for-acknowledged",
-        says="takes what it read at the assignment for what the broker holds, while an older commit is on its way",
-        oracle="progress",
-        edits=(
-            Edit(
-                "trio_consumer.core.engine:Core.begin",
-                "tenure.committed = committed.offset",
-                "tenure.committed = committed.offset\n"
-                "if committed.offset is not None:\n"
-                "    from trio_consumer.client.port import Commit\n"
-                "    tenure.acknowledged = Commit(committed.offset, committed.metadata)",
-            ),
-        ),
-        given={"faults": frozenset({"commit-delayed", "commit-resent", "crash", "stall-past-session"})},
     ),
     Bug(
         name="commits-after-the-end",

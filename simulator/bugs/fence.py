@@ -8,7 +8,14 @@ from .edits import Edit
 CORE = "trio_consumer.core.engine:Core"
 POLLER = "trio_consumer.poller:Poller"
 RUN = "trio_consumer.workers:Workers._run"
-RETURNS = {"faults": frozenset({"handler-ignores-cancellation", "rebalance-storm", "leave", "join"})}
+RETURNS = {
+    "protocol": "range",
+    "faults": frozenset({"handler-ignores-cancellation", "rebalance-storm", "leave", "join"}),
+    "scale": {"handler-ignores-cancellation": 60.0},
+    "keys": 3,
+    "fault_seconds": 10.0,
+    "options": {"grace": 0.0, "revoke_deadline": 1.0},
+}
 """Partitions come back to a member whose handlers have not left."""
 
 BUGS = (
@@ -29,7 +36,14 @@ BUGS = (
         says="opens a tenure for handlers when its start hook returns, though it is being revoked",
         oracle="fence",
         edits=(Edit(f"{CORE}.reopen", "tenure.state is not TenureState.ACTIVE\nor tenure.held", "tenure.held"),),
-        given={"hooks": True, "faults": frozenset({"hook-slow", "rebalance-storm", "handler-slow"})},
+        given={
+            "protocol": "range",
+            "hooks": True,
+            "faults": frozenset({"hook-slow", "rebalance-storm", "handler-slow"}),
+            "scale": {"hook-slow": 5.0, "handler-slow": 10.0},
+            "handler_seconds": 0.3,
+            "options": {"grace": 1.0, "revoke_deadline": 2.5},
+        },
     ),
     Bug(
         name="loss-overlooked",
@@ -81,7 +95,8 @@ BUGS = (
                 RUN,
                 "complete(record.offset)\nresolved += 1",
                 "present = core.tenures.get(tenure.partition, tenure)\n"
-                "present.ledger._incomplete.pop(record.offset, None)\n"
+                "if record.offset in present.ledger._incomplete:\n"
+                "    present.ledger.complete(record.offset)\n"
                 "core.commits.touch(present)\n"
                 "resolved += 1",
             ),
@@ -93,6 +108,7 @@ BUGS = (
         name="stale-run-hides-fresh-record",
         says="drops a fetched record as known already while a handler of an ended tenure has its offset",
         oracle="progress",
+        also=("stuck",),
         edits=(
             Edit(
                 "trio_consumer.core.intake:_deliver",
@@ -109,6 +125,7 @@ BUGS = (
         name="blocked-lane-forgotten",
         says="never frees a lane that waited for a handler of the partition's previous tenure",
         oracle="progress",
+        also=("stuck",),
         edits=(Edit(f"{CORE}._unblock", "if waiting is not None and", "if False and waiting is not None and"),),
         source="parallel-consumer #857",
         given=RETURNS,
@@ -117,6 +134,7 @@ BUGS = (
         name="nobody-woken-for-a-freed-lane",
         says="makes a lane ready when the old handler leaves, and wakes no worker for it",
         oracle="progress",
+        also=("stuck",),
         edits=(
             Edit(
                 "trio_consumer.workers:Workers._tell_left",

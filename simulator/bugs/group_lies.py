@@ -25,7 +25,10 @@ BUGS = (
                 'return OK if late and table.endswith("commit") else rule.verdict',
             ),
         ),
-        given={"faults": frozenset({"commit-delayed", "rebalance-storm", "leave", "join"})},
+        given={
+            "faults": frozenset({"commit-delayed", "rebalance-storm", "leave", "join"}),
+            "scale": {"commit-delayed": 8.0},
+        },
     ),
     Bug(
         name="accepts-expelled-members",
@@ -202,11 +205,11 @@ BUGS = (
         lie=True,
         edits=(
             Edit(
-                "simulator.kafka.coordinator.classic:ClassicGroup._session_is_over",
-                "self._remove(",
-                "return\nself._remove(",
+                "simulator.kafka.coordinator.consumer_protocol:ConsumerGroup._new",
+                'lambda: self._remove(member, "session ends")',
+                "lambda: None",
             ),
         ),
-        given={"protocol": "range", "faults": frozenset({"crash"})},
+        given={"protocol": "consumer", "static": False, "faults": frozenset({"crash"})},
     ),
 )

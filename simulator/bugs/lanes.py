@@ -102,9 +102,10 @@ BUGS = (
     Bug(
         name="opened-tenure-wakes-nobody",
         says="opens a tenure after its start hook and wakes no worker for what had come by then",
-        oracle="progress",
+        oracle="stuck",
+        also=("progress",),
         edits=(Edit("trio_consumer.hooks:Hooks._run_start", "self._opened()", "pass"),),
-        given={"hooks": True, "faults": frozenset({"hook-slow", "rebalance-storm"})},
+        given={"hooks": True, "faults": frozenset({"hook-slow", "rebalance-storm"}), "scale": {"hook-slow": 6.0}},
     ),
     Bug(
         name="one-worker-too-many",
@@ -112,5 +113,12 @@ BUGS = (
         oracle="bounds",
         edits=(Edit(f"{WORKERS}._wake", "self._started < self._concurrency", "self._started <= self._concurrency"),),
         given={"options": {"concurrency": 2}},
+    ),
+    Bug(
+        name="retry-looked-at-too-early",
+        says="wakes for a retry at its very instant, and takes it for not due yet, for ever",
+        oracle="world",
+        also=("hot-loop",),
+        edits=(Edit(f"{CORE}.unpark", "self._parked[0][0] <= now", "self._parked[0][0] < now"),),
     ),
 )

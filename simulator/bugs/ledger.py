@@ -117,17 +117,31 @@ BUGS = (
     ),
     Bug(
         name="map-of-another-log-believed",
-        says="believes the offset map although the client starts below the committed offset, in another log",
+        says="believes an offset map although the log was truncated since, below it",
         oracle="commit",
-        edits=(Edit(f"{LEDGER}._begin", "if self._position is None and", "if False and"),),
-        given={"faults": frozenset({"unclean-truncation", "crash", "rebalance-storm", "leave"})},
+        also=("progress", "order", "offset-map"),
+        edits=(
+            Edit(f"{LEDGER}._begin", "if self._position is None and", "if False and"),
+            Edit("trio_consumer.core.intake:_check_map", "if top is not None and", "if False and"),
+        ),
+        given={
+            "members": 1,
+            "partitions": 1,
+            "records": 200,
+            "keys": 40,
+            "handler_seconds": 0.3,
+            "fault_seconds": 10.0,
+            "faults": frozenset({"unclean-truncation", "crash-slow-restart"}),
+            "options": {"order": "key", "commit_interval": 0.02},
+        },
     ),
     Bug(
         name="rewind-taken-for-progress",
         says="takes in offsets that it had before, after a truncation, without starting over",
         oracle="commit",
+        also=("errors", "order", "progress"),
         edits=(Edit(f"{LEDGER}.deliver", "if position is not None and first < position:", "if False:"),),
-        given={"faults": frozenset({"unclean-truncation", "crash", "leave"})},
+        given={"faults": frozenset({"unclean-truncation"}), "handler_seconds": 0.3, "partitions": 1},
     ),
     Bug(
         name="map-applied-one-off",
@@ -152,6 +166,7 @@ BUGS = (
         name="foreign-map-kills",
         says="lets commit metadata that it did not write end the consumer",
         oracle="errors",
+        also=("world",),
         edits=(
             Edit(
                 "trio_consumer.core.engine:Core.begin",
@@ -160,7 +175,7 @@ BUGS = (
             ),
         ),
         source="parallel-consumer #326",
-        given={"faults": frozenset({"foreign-metadata", "crash"})},
+        given={"faults": frozenset({"foreign-metadata", "crash", "leave"}), "scale": {"foreign-metadata": 10.0}},
     ),
     Bug(
         name="map-dropped-on-overflow",
@@ -176,6 +191,7 @@ BUGS = (
             ),
         ),
         source="parallel-consumer #47, #647",
+        given={"options": {"offset_map_characters_max": 28}},
     ),
     Bug(
         name="cut-map-says-all",

@@ -57,20 +57,6 @@ BUGS = (
         given={"settings": {"isolation.level": "read_committed"}},
     ),
     Bug(
-        name="serves-unreplicated",
-        says="serves records beyond the high watermark, which a new leader may not have",
-        oracle="delivery",
-        lie=True,
-        edits=(
-            Edit(
-                COLLECT,
-                BELOW,
-                "below = log.last_stable if read_committed else log.end",
-            ),
-        ),
-        given={"settings": {"isolation.level": "read_uncommitted"}},
-    ),
-    Bug(
         name="skips-a-record",
         says="leaves a record out of an answer, silently",
         oracle="delivery",

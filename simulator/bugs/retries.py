@@ -36,7 +36,8 @@ BUGS = (
     Bug(
         name="halt-skips",
         says="counts the record that halts the consumer as done",
-        oracle="commit",
+        oracle="outcomes",
+        also=("commit", "offset-map"),
         edits=(
             Edit(
                 f"{CORE}.failed",
@@ -63,7 +64,8 @@ BUGS = (
     Bug(
         name="group-swallowed",
         says="takes a handler that raised an exception group for one that succeeded",
-        oracle="commit",
+        oracle="outcomes",
+        also=("commit", "offset-map"),
         edits=(
             Edit(
                 RUN,
@@ -77,7 +79,8 @@ BUGS = (
     Bug(
         name="cancelled-counts-as-success",
         says="completes the record of a handler that was cancelled",
-        oracle="commit",
+        oracle="outcomes",
+        also=("commit", "offset-map"),
         edits=(
             Edit(
                 BROKE_OFF,
@@ -111,8 +114,9 @@ BUGS = (
             ),
         ),
         given={
-            "faults": frozenset({"handler-fails-while-cancelled", "rebalance-storm", "leave", "handler-slow"}),
-            "scale": {"handler-fails-while-cancelled": 3.0},
+            "faults": frozenset({"handler-fails-while-cancelled", "rebalance-storm", "leave", "join"}),
+            "scale": {"handler-fails-while-cancelled": 30.0},
+            "handler_seconds": 0.3,
             "options": {"attempts": 1, "exhausted": "skip", "grace": 0.0},
         },
     ),

@@ -26,9 +26,17 @@ BUGS = (
     Bug(
         name="poll-stops-while-draining",
         says="stops reading the client's events as soon as it drains",
-        oracle="shutdown",
+        oracle="session",
+        also=("shutdown",),
         edits=(Edit(f"{POLLER}.run", "while True:", "while not self._core.stopping:"),),
         source="parallel-consumer #459, #552",
+        given={
+            "faults": frozenset({"leave", "handler-slow"}),
+            "scale": {"handler-slow": 10.0},
+            "handler_seconds": 0.3,
+            "options": {"revoke_deadline": 1.0},
+            "settings": {"max.poll.interval.ms": 3000},
+        },
     ),
     Bug(
         name="drain-waits-for-all-queued",
@@ -64,5 +72,37 @@ BUGS = (
             "faults": frozenset({"handler-hangs", "leave", "join", "rebalance-storm"}),
             "scale": {"handler-hangs": 3.0},
         },
+    ),
+    Bug(
+        name="poll-waits-for-workers",
+        says="does not poll until a worker is free, however long the handlers take",
+        oracle="session",
+        also=("shutdown",),
+        edits=(
+            Edit(
+                f"{POLLER}._let_workers_catch_up",
+                "with trio.move_on_after(PATIENCE_SECONDS):",
+                'with trio.move_on_after(float("inf")):',
+            ),
+        ),
+        source="Pyrallel-Consumer findings 12, 21",
+        given={
+            "faults": frozenset({"handler-slow", "handler-hangs"}),
+            "scale": {"handler-hangs": 3.0},
+            "options": {"concurrency": 2},
+        },
+    ),
+    Bug(
+        name="handlers-outlive-run",
+        says="starts its workers outside of the nursery of run, so that they outlive it",
+        oracle="orphans",
+        edits=(
+            Edit(
+                "trio_consumer.workers:Workers._wake",
+                "self._nursery.start_soon(self._work)",
+                "trio.lowlevel.spawn_system_task(self._work)",
+            ),
+        ),
+        given={"faults": frozenset({"cancel", "leave"}), "handler_seconds": 0.3},
     ),
 )

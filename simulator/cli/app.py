@@ -18,7 +18,6 @@ from ..fuzz import fuzz as fuzz_
 from ..fuzz import silence
 from ..recording import Recording, recording_of
 from ..report.page import write_page
-from ..reproduce import given_of
 from ..reproduce import planted as planted_
 from ..shrink import TRIES_MAX, Shrink
 from ..tally import Plan, Tally, all_rows, coverage
@@ -192,10 +191,9 @@ def replay(
     The trace that is shown is the recorded one.
     """
     recorded = recording_.read(file)
-    divergence = replaying.divergence(recorded, recording_of(run_world(recorded.scenario)))
-    code = _shown(
-        recorded, given_of(recorded.scenario), trace=trace, everything=everything, json=json, again=divergence
-    )
+    with planted_(recorded.given):
+        divergence = replaying.divergence(recorded, recording_of(run_world(recorded.scenario)))
+    code = _shown(recorded, recorded.given, trace=trace, everything=everything, json=json, again=divergence)
     return Exit.FAILED if divergence else code
 
 
@@ -285,7 +283,7 @@ def report(
 
 def _run(seed: int, given: Given) -> Recording:
     with planted_(given.fields()):
-        return recording_of(run_world(given.scenario(seed)))
+        return recording_of(run_world(given.scenario(seed)), given.bug or "")
 
 
 def _world_of(file: Path | None, seed: int | None, given: Given) -> Recording:

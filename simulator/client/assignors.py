@@ -34,7 +34,7 @@ def cooperative_sticky(members: Mapping[str, JoinGroup], counts: Mapping[str, in
     everything = [Partition(topic, number) for topic in sorted(counts) for number in range(counts[topic])]
     few, more = divmod(len(everything), len(given)) if given else (0, 0)
     homeless = []
-    for partition in everything:
+    for partition in reversed(everything):  # who has too many gives away the first ones
         owner = owners.get(partition)
         room = few + (1 if more > 0 else 0)
         if owner is None or partition.topic not in members[owner].topics or len(given[owner]) >= room:
@@ -43,7 +43,7 @@ def cooperative_sticky(members: Mapping[str, JoinGroup], counts: Mapping[str, in
         given[owner].append(partition)
         if len(given[owner]) > few:
             more -= 1
-    for partition in homeless:
+    for partition in reversed(homeless):
         readers = [member for member in given if partition.topic in members[member].topics]
         if readers:
             least = min(readers, key=lambda member: len(given[member]))

@@ -111,10 +111,7 @@ class Committing:
     def _failed(self, pending: _Pending, error: str, errors: Mapping[Partition, str]) -> None:
         handle = self._handle
         if error in _COORDINATOR_GONE:
-            if error == "_TRANSPORT":
-                handle.coordinator.query()
-            else:
-                handle.coordinator.dead()
+            handle.coordinator.dead()
         if error in _SENT_AGAIN and pending.tries < RETRIES_MAX:
             pending.tries += 1
             handle.after(handle.backoff(pending.tries - 1), self._send_again, pending)

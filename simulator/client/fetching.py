@@ -409,8 +409,11 @@ class Fetching:
             feed.active = False
             handle.emit(ErrorOp("_LOG_TRUNCATION", "Partition log truncation detected", str(feed.partition)))
             return
-        handle.history.add(PositionReset(handle.name, feed.partition, feed.next, offset))
+        before = feed.next
         self._rewind(feed)
+        # What was fetched and not handed out yet is fetched again, as far as it is left.
+        offset = min(offset, feed.next)
+        handle.history.add(PositionReset(handle.name, feed.partition, before, offset))
         self._go_to(feed, offset)
 
 

@@ -6,6 +6,10 @@ instant; clients do not.
 
 The levers are for workloads, the nemesis and scripted scenarios. Each checks its arguments, acts at once, and tells the
 history. An access rule (`deny`) belongs to the name of a topic, so it outlives the topic, as in Kafka.
+
+Not modelled: followers as such (there is one log, and a high watermark that comes after), fetching from followers
+(KIP-392), fetch sessions (KIP-227), sizes in bytes, log segments and their times, deduplication of producers, nodes
+whose metadata lags behind.
 """
 
 from __future__ import annotations
@@ -101,6 +105,7 @@ class Cluster:
         self._replicas: dict[Partition, Replica] = {}
         self._topic_ids = 0
         self._denied: dict[str, bool] = {}  # by topic: whether its existence is hidden too
+        self._denied_groups: dict[str, None] = {}
         self._fetching = Fetching(clock, dice.split("fetch"), faults, self._replicas.get, self._denied)
         self.coordinator = Coordinator(
             clock,
@@ -161,25 +166,31 @@ class Cluster:
         )
 
     def _find_coordinator(self, node: Node, process: str, request: Request, reply: Reply) -> None:
-        found = self.coordinator.node_of(cast(FindCoordinator, request).group)
+        group = cast(FindCoordinator, request).group
+        if group in self._denied_groups:
+            reply(FoundCoordinator("GROUP_AUTHORIZATION_FAILED"))
+            return
+        found = self.coordinator.node_of(group)
         reply(FoundCoordinator("COORDINATOR_NOT_AVAILABLE") if found is None else FoundCoordinator("", found))
 
     def _group(self, node: Node, process: str, request: Request, reply: Reply) -> None:
-        # An unavailable coordinator says so itself.
-        if self.coordinator.node_of(request.group) not in (node, None):  # type: ignore[union-attr]
-            self._not_coordinator(process, request, reply)
+        group = request.group  # type: ignore[union-attr]
+        if group in self._denied_groups:
+            self._refuse(process, request, "GROUP_AUTHORIZATION_FAILED", reply)
+        elif self.coordinator.node_of(group) not in (node, None):  # an unavailable coordinator says so itself
+            self._refuse(process, request, "NOT_COORDINATOR", reply)
         elif self._denied and type(request) is OffsetCommit:
             self._commit_allowed(process, request, reply)
         else:
             self.coordinator.handle(process, request, reply)
 
-    def _not_coordinator(self, process: str, request: Request, reply: Reply) -> None:
+    def _refuse(self, process: str, request: Request, error: str, reply: Reply) -> None:
         if isinstance(request, OffsetCommit):
-            reply(OffsetCommitted(self._refuse(process, request, "NOT_COORDINATOR", tuple(request.offsets))))
+            reply(OffsetCommitted(self._refuse_commit(process, request, error, tuple(request.offsets))))
         else:
-            reply(_NOT_COORDINATOR[type(request)])
+            reply(_REFUSALS[type(request)](error))
 
-    def _refuse(
+    def _refuse_commit(
         self, process: str, request: OffsetCommit, error: str, partitions: tuple[Partition, ...]
     ) -> dict[Partition, str]:
         for partition in partitions:
@@ -189,7 +200,7 @@ class Cluster:
     def _commit_allowed(self, process: str, request: OffsetCommit, reply: Reply) -> None:
         """Committing needs the right to read: what is denied is refused before the coordinator sees the rest."""
         denied = tuple(partition for partition in request.offsets if partition.topic in self._denied)
-        errors = self._refuse(process, request, "TOPIC_AUTHORIZATION_FAILED", denied)
+        errors = self._refuse_commit(process, request, "TOPIC_AUTHORIZATION_FAILED", denied)
         rest = {partition: commit for partition, commit in request.offsets.items() if partition not in errors}
         if rest or not errors:
 
@@ -259,6 +270,14 @@ class Cluster:
     def allow(self, topic: str) -> None:
         """Everybody may read it again."""
         self._denied.pop(topic, None)
+
+    def deny_group(self, group: str) -> None:
+        """Nobody may be a member of the group, nor read or commit its offsets, nor find its coordinator."""
+        self._denied_groups[group] = None
+
+    def allow_group(self, group: str) -> None:
+        """Everybody may again."""
+        self._denied_groups.pop(group, None)
 
     def _wake(self, topic: str) -> None:
         if topic in self._topics:
@@ -368,11 +387,12 @@ class Cluster:
         return found
 
 
-_NOT_COORDINATOR: Mapping[type, Response] = {
-    JoinGroup: JoinedGroup("NOT_COORDINATOR"),
-    SyncGroup: SyncedGroup("NOT_COORDINATOR"),
-    Heartbeat: HeartbeatResponse("NOT_COORDINATOR"),
-    LeaveGroup: LeftGroup("NOT_COORDINATOR"),
-    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatResponse("NOT_COORDINATOR"),
-    OffsetFetch: OffsetFetched("NOT_COORDINATOR"),
+_REFUSALS: Mapping[type, Callable[[str], Response]] = {
+    JoinGroup: JoinedGroup,
+    SyncGroup: SyncedGroup,
+    Heartbeat: HeartbeatResponse,
+    LeaveGroup: LeftGroup,
+    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatResponse,
+    OffsetFetch: OffsetFetched,
 }
+"""The answer to each request of a group that takes an error for all of it."""

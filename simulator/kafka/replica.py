@@ -140,8 +140,7 @@ class Replica:
             if dice.chance(0.3):
                 self._lags = True
                 log.replicate(dice.between(max(log.start, log.high_watermark - 5), log.high_watermark))
-                if not self._replicating:
-                    self._replicate_soon()
+                self._clock.after(dice.uniform(*LAG_SECONDS), self._replicated)
         self.wake()
 
     def _begin_epoch(self) -> None:

@@ -90,9 +90,7 @@ class Watch:
         self._history = history
         self._dead: set[str] = set()
         self._oracles = [ORACLES[name](self.truth, expectations, self._report) for name in names]
-        told: dict[type, list[Callable[[Any], None]]] = {
-            kind: [tell] for kind, tell in self.truth.listeners().items()
-        }
+        told: dict[type, list[Callable[[Any], None]]] = {kind: [tell] for kind, tell in self.truth.listeners().items()}
         for oracle in self._oracles:
             for kind, tell in oracle.subscriptions().items():
                 told.setdefault(kind, []).append(tell)

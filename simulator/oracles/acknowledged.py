@@ -5,16 +5,14 @@ from __future__ import annotations
 from trio_consumer import Partition
 
 from ..world.history import AssignmentDelivered, CommitAnswered, CommitApplied, PositionReset
-from .logs import Log
 from .oracle import Oracle, Subscriptions
-from .tenures import Tenure
 
 
 class Acknowledged(Oracle):
     """Follows a commit from the consumer to the broker and back to the next owner.
 
-    Reading takes time, so an owner may be told any value that was held since the partition was last given back in order,
-    or since this process had it before.
+    Reading takes time, so an owner may be told any value that was held since the partition was last given back in
+    order, or since this process had it before.
     """
 
     name = "acknowledged"
@@ -61,10 +59,12 @@ class Acknowledged(Oracle):
                 continue
             log = self.truth.log(partition)
             texts = [text for value, text in log.values[tenure.window :] if value == offset]
-            if not texts:
-                self.found(f"{self._told(event.process, tenure)}: {offset}; {self._held(log, tenure)}")
-            elif metadata not in texts and not self._same(partition, offset, metadata, texts):
-                self.found(f"{self._told(event.process, tenure)}: {offset} with {metadata!r}; {self._held(log, tenure)}")
+            if not texts or (metadata not in texts and not self._same(partition, offset, metadata, texts)):
+                held = ", ".join(map(str, log.values[tenure.window :]))
+                self.found(
+                    f"{event.process} was told of {tenure}: {(offset, metadata)}; since then, or a little before, the "
+                    f"broker held {held}"
+                )
 
     def _same(self, partition: Partition, offset: int, metadata: str, texts: list[str]) -> bool:
         """Whether the difference is no matter: another tool's text, or bytes behind ours."""
@@ -72,12 +72,6 @@ class Acknowledged(Oracle):
             return True
         ranges = self.truth.ranges(offset, metadata)
         return bool(ranges) and ranges in [self.truth.ranges(offset, text) for text in texts]
-
-    def _told(self, process: str, tenure: Tenure) -> str:
-        return f"{process} was told of {tenure}"
-
-    def _held(self, log: Log, tenure: Tenure) -> str:
-        return f"since it can have been read there was {', '.join(map(str, log.values[tenure.window :]))}"
 
     def _reset(self, event: PositionReset) -> None:
         if event.before >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..world.history import HandlerStarted
+from .logs import INFINITY
 from .oracle import Oracle, Subscriptions
 
 
@@ -11,15 +12,15 @@ class Attempts(Oracle):
 
     name = "attempts"
     promise = "G4"
-    says = "within a tenure a record is tried again only after a failure, as often as it may be, and told which attempt it is"
+    says = "within a tenure a record is tried as often as it may be, and told rightly which attempt it is"
 
     def subscriptions(self) -> Subscriptions:
         return {HandlerStarted: self._started}
 
     def _started(self, event: HandlerStarted) -> None:
         tenure = self.truth.tenure(event.process, event.partition)
-        if tenure is None:
-            return
+        if tenure is None or event.offset < tenure.low < INFINITY:
+            return  # it may have been tried before the tenure started over
         attempt = tenure.failures.get(event.offset, 0) + 1
         most = self.expected.attempts
         what = f"{event.process} starts {event.partition}@{event.offset}"

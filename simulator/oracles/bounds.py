@@ -14,6 +14,7 @@ from ..world.history import (
     Sampled,
 )
 from .oracle import Oracle, Subscriptions
+from .tenures import Process
 
 
 class Bounds(Oracle):
@@ -21,7 +22,7 @@ class Bounds(Oracle):
 
     name = "bounds"
     promise = "G4"
-    says = "handlers in flight, queued records and bytes, and commit metadata keep to their limits; a pause stops deliveries"
+    says = "handlers in flight, queued records and bytes and offset maps keep to their limits; a pause stops deliveries"
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -50,20 +51,24 @@ class Bounds(Oracle):
         total = 0
         for tenure in process.holding.values():
             total += tenure.queued
-        if total > expected.queued_records_max:
+        if total > expected.queued_records_max + self._cancelled(process):
             self.found(f"{process.name} has {total} records waiting; {expected.queued_records_max} are allowed")
         tenure_of = process.holding.get(event.partition)
         most = expected.queued_records_max_per_partition + 2 * expected.batch
-        if tenure_of is not None and tenure_of.queued > most:
+        if tenure_of is not None and tenure_of.queued > most + self._cancelled(process):
             self.found(
                 f"{process.name} has {tenure_of.queued} records of {event.partition} waiting; {most} are allowed, "
                 "with those on their way"
             )
         place = (event.process, event.partition)
         if place in self._paused:
-            self._paused[place] += len(event.offsets)
-            if self._paused[place] > 2 * expected.batch:
-                self.found(f"{process.name} was given {self._paused[place]} records of {event.partition}, which it paused")
+            self._paused[place] = given = self._paused[place] + len(event.offsets)
+            if given > 2 * expected.batch:
+                self.found(f"{process.name} was given {given} records of {event.partition}, which it had paused")
+
+    def _cancelled(self, process: Process) -> int:
+        """Records that were in flight, and wait again since the consumer stops."""
+        return sum(list(tenure.bad.values()).count("cancelled") for tenure in process.holding.values())
 
     def _asked(self, event: CommitAsked) -> None:
         most = self.expected.offset_map_characters_max
@@ -76,10 +81,11 @@ class Bounds(Oracle):
 
     def _sampled(self, event: Sampled) -> None:
         expected = self.expected
+        cancelled = self._cancelled(self.truth.process(event.process))
         most_bytes = expected.queued_bytes_max + 2 * expected.batch * expected.record_bytes_max
         for what, value, most in (
             ("in flight", event.in_flight, expected.concurrency),
-            ("queued", event.queued_records, expected.queued_records_max),
+            ("queued", event.queued_records, expected.queued_records_max + cancelled),
             ("parked", event.parked_records, 2 * expected.queued_records_max),
             ("bytes queued", event.queued_bytes, most_bytes),
             ("characters in a map", event.map_characters, expected.offset_map_characters_max),

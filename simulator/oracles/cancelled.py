@@ -8,7 +8,7 @@ from .oracle import Oracle, Subscriptions
 from .tenures import Call, Phase
 
 WAIT_SHARE = 0.74
-"""A little less than the part of a revoke's deadline for which handlers that ignore their cancellation are waited for."""
+"""A little less than the part of a revoke's deadline for which handlers that ignore cancellation are waited for."""
 AT_ONCE_SECONDS = 1e-6
 
 
@@ -34,7 +34,7 @@ class Cancelled(Oracle):
             if tenure.partition in event.partitions and call.epoch == tenure.epoch and not self._ignores(call):
                 waited = self.truth.now - tenure.revoked
                 if self.expected.cancellable or waited < WAIT_SHARE * self.expected.revoke_seconds:
-                    self.found(f"{event.process} gives {tenure} back after {waited:.3g} s while the handler of {call} runs")
+                    self.found(f"{event.process} gives {tenure} back after {waited:.3g} s while {call} is handled")
 
     def _ended(self, event: HandlerEnded) -> None:
         call = self.truth.ended
@@ -50,9 +50,9 @@ class Cancelled(Oracle):
             why = "was to be given back, and the grace was over"
         else:
             return
-        due = begun + grace
-        if call.process.was_frozen < begun and now > due + AT_ONCE_SECONDS and call.began < now and not self._ignores(call):
-            self.found(f"the handler of {call} in {event.process} {event.outcome} {now - due:.3g} s after {tenure} {why}")
+        late = now - begun - grace
+        if late > AT_ONCE_SECONDS and call.process.was_frozen < begun and not self._ignores(call):
+            self.found(f"the handler of {call} in {event.process} {event.outcome} {late:.3g} s after {tenure} {why}")
 
     def _ignores(self, call: Call) -> bool:
         return self.truth.causes.fired("handler-ignores-cancellation", call)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 HARMLESS = frozenset(
     {
-        "crash", "crash-in-commit", "crash-in-revoke", "crash-slow-restart", "leave", "cancel", "join", "rebalance-storm",
-        "commit-fails-in-part", "commit-resent", "commit-timed-out", "metadata-limit", "offset-fetch-fails",
-        "foreign-metadata", "fetch-slow", "fetch-partial", "fetch-error", "fetch-throttled", "topic-authorization",
-        "leader-moves", "unclean-truncation", "retention", "delete-records", "compaction", "partitions-added",
-        "duplicate-append", "offsets-expire", "offsets-reset", "handler-fails", "handler-fails-always",
-        "handler-raises-group", "handler-slow", "handler-hangs", "handler-ignores-cancellation",
-        "handler-cancelled-on-way-out", "handler-fails-while-cancelled", "dead-letter-down", "dead-letter-response-lost",
-        "hook-slow",
+        "crash", "crash-in-commit", "crash-in-revoke", "crash-slow-restart", "leave", "cancel", "join",
+        "rebalance-storm", "commit-fails-in-part", "commit-resent", "commit-timed-out", "metadata-limit",
+        "offset-fetch-fails", "foreign-metadata", "fetch-slow", "fetch-partial", "fetch-error", "fetch-throttled",
+        "topic-authorization", "leader-moves", "unclean-truncation", "retention", "delete-records", "compaction",
+        "partitions-added", "duplicate-append", "offsets-expire", "offsets-reset", "handler-fails",
+        "handler-fails-always", "handler-raises-group", "handler-slow", "handler-hangs",
+        "handler-ignores-cancellation", "handler-cancelled-on-way-out", "handler-fails-while-cancelled",
+        "dead-letter-down", "dead-letter-response-lost", "hook-slow",
     }
 )  # fmt: skip
 """These cost nobody the membership in the group: heartbeats have a connection and a thread of their own."""

@@ -9,7 +9,7 @@ from .oracle import Oracle, Subscriptions
 
 
 class Commit(Oracle):
-    """Looks twice: when a commit is asked for, at what this tenure was given; when it is applied, at what the log has."""
+    """Looks twice: when a commit is asked for, at what its tenure was given; when applied, at what the log has."""
 
     name = "commit"
     promise = "G1"
@@ -24,7 +24,7 @@ class Commit(Oracle):
             if tenure is None:  # for commit-owner to say
                 continue
             offset = event.offsets[partition][0]
-            head, known = tenure.incomplete.head, tenure.known
+            head, known = tenure.head, tenure.known
             what = f"commit {event.number} of {event.process} says {partition}@{offset}"
             if head is not None and head < offset:
                 self.found(f"{what}, but {head} {self._why(tenure.bad.get(head, ''), head in tenure.flying)}")

@@ -9,8 +9,8 @@ from .oracle import Oracle, Subscriptions
 class CommitOwner(Oracle):
     """Brokers fence members and generations, not partitions: what a consumer may ask for is its own matter.
 
-    Once somebody else has the partition, though, the generation has moved on, and a request from before must be refused.
-    Only one that the client made anew, for want of a coordinator, may carry the generation of a later time.
+    Once somebody else has the partition, though, the generation has moved on, and a request from before must be
+    refused. Only one that the client made anew, for want of a coordinator, may carry the generation of a later time.
     """
 
     name = "commit-owner"
@@ -30,9 +30,10 @@ class CommitOwner(Oracle):
         if asked is None or asked.anew or event.group != self.expected.group:
             return
         tenure, newest = asked.tenures.get(event.partition), self.truth.log(event.partition).newest
-        if tenure is not None and newest is not None and newest.process is not asked.process and newest is not tenure:
-            if newest.number > tenure.number:
-                self.found(
-                    f"the broker took commit {event.number} of {event.process} for {event.partition}@{event.offset} of "
-                    f"tenure {tenure.number}, when {newest.process.name} had been given it (tenure {newest.number})"
-                )
+        if tenure is None or newest is None or newest.process is asked.process or newest.number < tenure.number:
+            return
+        if not self.truth.causes.evicts(newest.process.name):  # else it may itself be the one that was put out
+            self.found(
+                f"the broker took commit {event.number} of {event.process} for {event.partition}@{event.offset} of "
+                f"tenure {tenure.number}, when {newest.process.name} had been given it (tenure {newest.number})"
+            )

@@ -39,7 +39,9 @@ class Delivery(Oracle):
             self._loose.discard(place)
             if start >= 0:
                 self._next[place] = start
-            elif place in self._known:  # where the client begins was perhaps told already, and taken for the old tenure's
+            elif (
+                place in self._known
+            ):  # where the client begins may have been told already, and taken for the old one's
                 self._loose.add(place)
             self._known.add(place)
 
@@ -76,9 +78,9 @@ class Delivery(Oracle):
 
     def _look_at_end(self, log: Log, event: RecordsDelivered, what: str) -> None:
         """After a change of leaders the high watermark may go back for a while (KIP-207)."""
-        if 0 <= event.end <= event.offsets[-1] and not log.shaken:
-            if not self.truth.causes.fired("leader-moves", event.partition):
-                self.found(f"{what}, beyond the log end that it was told, {event.end}", "")
+        went_back = log.shaken or self.truth.causes.fired("leader-moves", event.partition)
+        if 0 <= event.end <= event.offsets[-1] and not went_back:
+            self.found(f"{what}, beyond the log end that it was told, {event.end}", "")
 
     def _look_at_gap(self, log: Log, tenure: Tenure, offsets: tuple[int, ...], what: str) -> None:
         place = (tenure.process.name, tenure.partition)

@@ -9,7 +9,7 @@ from .oracle import Oracle, Subscriptions
 
 
 class Effects(Oracle):
-    """For handlers that tell of their effects. Exactly-once (outputs and offsets in one transaction) is not modelled."""
+    """For handlers that tell of their effects. Transactions of outputs and offsets are not modelled."""
 
     name = "effects"
     promise = "G1"

@@ -5,7 +5,14 @@ from __future__ import annotations
 from ..world.history import AssignmentDelivered, CommitAnswered, ErrorDelivered, HandlerEnded, ProcessEnded
 from .oracle import Oracle, Subscriptions
 
-OF_THE_CLIENT = ("ClientError", "AuthenticationFailed", "AuthorizationFailed", "BrokerUnreachable", "UnknownTopic", "Fenced")
+OF_THE_CLIENT = (
+    "ClientError",
+    "AuthenticationFailed",
+    "AuthorizationFailed",
+    "BrokerUnreachable",
+    "UnknownTopic",
+    "Fenced",
+)
 FATAL_TO_COMMITS = ("GROUP_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED", "FENCED_INSTANCE_ID", "_FATAL")
 """Codes that say that no commit of this member can succeed."""
 

@@ -13,7 +13,7 @@ class Expectations:
 
     Args:
         group: The group that is watched; what others commit is nobody's concern here.
-        order: ``"key"``, ``"partition"`` or ``"unordered"``. The last one too where a function of the user's names lanes.
+        order: ``"key"``, ``"partition"`` or ``"unordered"``; the last one too where a function names lanes.
         null_key: What ``"key"`` does with records without one: ``"unordered"`` or ``"partition"``.
         concurrency: Handlers in flight at once, at most.
         attempts: How often a record may be tried; ``None`` for no limit.
@@ -31,7 +31,7 @@ class Expectations:
         offset_reset: ``"earliest"`` or ``"latest"``.
         faults: True if any kind of fault was enabled.
         effects: True if each handler that succeeds tells of an effect, or of a dead letter.
-        cancellable: True if handlers give way to a cancellation at their next checkpoint, unless a fault says otherwise.
+        cancellable: True if handlers give way to a cancellation at once, unless a fault says otherwise.
         heal_seconds: Within how long everything is resolved and committed once the faults have stopped.
         settle_seconds: How long after that a member may still notice what the faults did to it.
     """

@@ -17,7 +17,7 @@ from ..world.history import (
 from .oracle import Oracle, Subscriptions
 
 IDLE_COMMANDS_MAX = 60
-"""Of one process in a virtual second, without any progress between them. Failed commits are repeated four times a second."""
+"""Of one process in a virtual second, without any progress. Failed commits are repeated four times a second."""
 
 
 class HotLoop(Oracle):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .tenures import Tenure
 
 NEVER = float("-inf")
+INFINITY = float("inf")
 
 
 class Log:
@@ -36,13 +37,13 @@ class Log:
         values: What the broker held, in order of time: offset, -1 for none, and metadata.
         newest: The tenure that was delivered last.
         given_back: How many values there were when the newest tenure was released.
-        best: The highest offset that it held since it last forgot what it held. A resent commit may lower what it holds.
+        best: The highest offset that it held since it last forgot what it held: a resent commit may lower that.
         changed: When that last changed.
     """
 
     __slots__ = (
-        "best", "changed", "control", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition", "pending", "shaken",
-        "start", "values", "visible",
+        "best", "changed", "control", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition",
+        "pending", "shaken", "start", "values", "visible",
     )  # fmt: skip
 
     def __init__(self, partition: Partition) -> None:

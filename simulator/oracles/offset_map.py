@@ -35,6 +35,7 @@ class OffsetMap(Oracle):
 
     def _compare(self, tenure: Tenure, ranges: Ranges, what: str) -> None:
         wrong = tenure.incomplete.first_within(ranges)
+        wrong = tenure.older.first_within(ranges) if wrong is None else wrong
         if wrong is not None:
             self.found(f"{what} says that {wrong} is complete, which it is not")
             return

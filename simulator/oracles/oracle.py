@@ -33,9 +33,7 @@ class Oracle:
     says: ClassVar[str]
     liveness: ClassVar[bool] = False
 
-    def __init__(
-        self, truth: Truth, expectations: Expectations, report: Callable[[Oracle, str, str], None]
-    ) -> None:
+    def __init__(self, truth: Truth, expectations: Expectations, report: Callable[[Oracle, str, str], None]) -> None:
         self.truth = truth
         self.expected = expectations
         self.findings = 0

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from trio_consumer import Partition
 
 from ..world.history import Appended, Decided, HandlerEnded, HandlerStarted, ProcessEnded, ProcessKilled
+from .logs import INFINITY
 from .oracle import Oracle, Subscriptions
 from .tenures import Call, Tenure
 
@@ -82,6 +83,8 @@ class Order(Oracle):
         self._in_log(event.partition, lane, event.offset, what)
 
     def _in_tenure(self, tenure: Tenure, lane: Hashable, offset: int, what: str) -> None:
+        if offset < tenure.low < INFINITY:
+            return  # it may have begun before the tenure started over
         lanes = self._last.setdefault((tenure.number, tenure.epoch), {})
         last = lanes.get(lane)
         if last is None or offset > last:

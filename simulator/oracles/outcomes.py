@@ -25,4 +25,4 @@ class Outcomes(Oracle):
             ranges = self.truth.ranges(offset, metadata) or ()
             for one, outcome in tenure.bad.items():
                 if one < offset or any(start <= one < stop for start, stop in ranges):
-                    self.found(f"commit {event.number} of {event.process} says that {partition}@{one} is done; it {outcome}")
+                    self.found(f"commit {event.number} of {event.process} covers {partition}@{one}, which {outcome}")

@@ -7,14 +7,14 @@ from .oracle import Oracle, Subscriptions
 
 
 class Owner(Oracle):
-    """Two processes may believe that they own a partition: one that was put out of the group, as long as it does not know.
+    """A process that was put out of the group may believe that it owns a partition, as long as it does not know.
 
     So this looks only at processes that no fault can have put out.
     """
 
     name = "owner"
     promise = "G3"
-    says = "no partition is handled by a member while the group has given it to another, unless a fault put that one out"
+    says = "no member handles a partition that the group has given to another, unless a fault put one of them out"
 
     def subscriptions(self) -> Subscriptions:
         return {HandlerStarted: self._started}

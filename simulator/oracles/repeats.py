@@ -15,13 +15,14 @@ from ..world.history import (
     RecordsDelivered,
     Released,
 )
+from .logs import INFINITY
 from .oracle import Oracle, Subscriptions
 from .pending import Ranges
 from .tenures import Phase, Process, Tenure
 
 WAIT_SHARE = 0.7
 """Of a revoke's deadline: a revoke that takes longer may not get to its commit."""
-MAP_CHARACTERS_MIN = 48
+MAP_CHARACTERS_MIN = 28
 """Into so many characters at least one range of a small log fits."""
 
 
@@ -36,7 +37,7 @@ class Repeats(Oracle):
 
     name = "repeats"
     promise = "G6"
-    says = "only records whose completion had not reached the broker run again, and each commit tells all that is complete"
+    says = "only records whose completion had not reached the broker run again; each commit tells all that is complete"
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -65,7 +66,7 @@ class Repeats(Oracle):
             self._goes_on(event)
         call = self.truth.processes[event.process].running[event.call]
         tenure, offset = call.tenure, event.offset
-        if tenure is None:
+        if tenure is None or offset < tenure.low < INFINITY:
             return
         if offset not in tenure.incomplete:
             if offset >= (tenure.position or 0):
@@ -90,9 +91,11 @@ class Repeats(Oracle):
             ranges = self.truth.ranges(offset, metadata) or ()
             if self.expected.roomy_map and not process.too_large:
                 self._look_for_missing(event, tenure, offset, ranges)
-            elif not ranges and not process.too_large and self.expected.offset_map_characters_max >= MAP_CHARACTERS_MIN:
-                if (most := max(tenure.done)) >= offset:
-                    self.found(f"{self._what(event, partition, offset)} tells nothing above it, and {most} is complete")
+            elif not ranges and self._fits_one(process) and (most := max(tenure.done)) >= offset:
+                self.found(f"{self._what(event, partition, offset)} tells nothing above it, and {most} is complete")
+
+    def _fits_one(self, process: Process) -> bool:
+        return self.expected.offset_map_characters_max >= MAP_CHARACTERS_MIN and not process.too_large
 
     def _look_for_missing(self, event: CommitAsked, tenure: Tenure, offset: int, ranges: Ranges) -> None:
         for one in tenure.done:
@@ -104,8 +107,8 @@ class Repeats(Oracle):
             beyond = max(start, known, offset)
             if beyond < stop and not any(first <= beyond and stop <= last for first, last in ranges):
                 self.found(
-                    f"{self._what(event, tenure.partition, offset)} does not tell that {beyond} is complete, as the one "
-                    "before had said"
+                    f"{self._what(event, tenure.partition, offset)} does not tell that {beyond} is complete, as the "
+                    "one before had said"
                 )
                 return
 
@@ -133,7 +136,7 @@ class Repeats(Oracle):
                 if one is not None:
                     # Where the consumer is being torn down no commit is owed: certain only if it goes on.
                     self._suspects[event.process] = (
-                        f"{event.process} has given {tenure} back without a commit of {one}, which it had completed"
+                        f"{event.process} has given {tenure} back without a commit of {one}, which was complete"
                     )
 
     def _could_commit(self, process: Process, tenure: Tenure) -> bool:
@@ -163,4 +166,6 @@ class Repeats(Oracle):
         for tenure in process.left:
             one = tenure.uncovered()
             if one is not None and self._could_commit(process, tenure):
-                self.found(f"{event.process} has ended without a commit of {tenure.partition}@{one}, which it had completed")
+                self.found(
+                    f"{event.process} has ended without a commit of {tenure.partition}@{one}, which was complete"
+                )

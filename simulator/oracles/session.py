@@ -13,7 +13,7 @@ class Session(Oracle):
 
     name = "session"
     promise = "G5"
-    says = "no member loses its partitions but by a fault: the client is polled and heartbeats go on, however slow handlers are"
+    says = "no member loses its partitions but by a fault: heartbeats and polls go on, however slow handlers are"
     liveness = True
 
     def subscriptions(self) -> Subscriptions:

@@ -27,7 +27,7 @@ class Shutdown(Oracle):
                 continue
             took = self.truth.now - tenure.revoked
             if tenure.since == self.truth.now and took > most:
-                self.found(f"{event.process} gave {tenure} back after {took:.3g} s; revoke_deadline={most:g} s with slack")
+                self.found(f"{event.process} gave {tenure} back after {took:.3g} s; it may take {most:g} s")
 
     def _began(self, event: PhaseBegan) -> None:
         if event.phase == "end":

@@ -63,9 +63,8 @@ class Stuck(Oracle):
             tenure.process.was_frozen,
         )
         if now - since > PATIENCE_SECONDS:
-            self.found(
-                f"{event.process} starts {event.partition}@{event.offset} after {now - since:.3g} s, in which it could have run"
-            )
+            place = f"{event.partition}@{event.offset}"
+            self.found(f"{event.process} starts {place} {now - since:.3g} s after it could have")
 
     def _lane(self, process: str, partition: Partition, key: bytes | None) -> Hashable:
         if self.expected.order == "partition":
@@ -106,7 +105,7 @@ class Stuck(Oracle):
         limit = FULL_SHARE * min(self.expected.queued_records_max, self.expected.queued_records_max_per_partition)
         held: list[Tenure] = [process.holding[one] for one in event.partitions if one in process.holding]
         if held and most < limit:
+            names = ", ".join(str(tenure.partition) for tenure in held)
             self._suspects[event.process] = (
-                f"{event.process} paused {', '.join(str(tenure.partition) for tenure in held)}, with at most {most} records "
-                f"waiting; the smallest limit is {limit / FULL_SHARE:g}"
+                f"{event.process} paused {names} with {most} records waiting; the limit is {limit / FULL_SHARE:g}"
             )

@@ -12,7 +12,7 @@ from trio_consumer import Partition
 from trio_consumer.core.offset_map import contains
 
 from ..world import history as h
-from .logs import NEVER
+from .logs import INFINITY, NEVER
 from .pending import Pending, Ranges
 
 
@@ -47,7 +47,9 @@ class Call:
     def counts(self) -> bool:
         """Whether its outcome still means something for its tenure."""
         tenure = self.tenure
-        return tenure is not None and self.epoch == tenure.epoch and tenure.held
+        if tenure is None or not tenure.held:
+            return False
+        return self.epoch == tenure.epoch or self.offset < tenure.low
 
     def __str__(self) -> str:
         return f"{self.partition}@{self.offset}"
@@ -56,8 +58,8 @@ class Call:
 class Tenure:
     """One partition in one process, from its assignment to its end.
 
-    Where offsets go back within a tenure (truncated log, reset) it starts over: a new ``epoch``, in which nothing of the
-    one before counts.
+    Where offsets go back within a tenure (truncated log, reset) it starts over: a new ``epoch``, in which nothing
+    counts of what was done from there on. What lies below is still to be handled.
 
     Attributes:
         number: Of the tenure.
@@ -74,6 +76,8 @@ class Tenure:
         position: Next offset to be delivered; ``None`` before anything is known.
         end: Log end, as the client told it; -1 if it did not.
         incomplete: Delivered and not resolved here.
+        older: The same, of earlier epochs and below where the tenure started over.
+        low: The lowest offset that it started over from; infinity if it never did.
         done: Resolved here, and not known to be covered by a commit that was acknowledged.
         flying: Offsets whose handlers run.
         waiting: Offsets that failed and wait for their next attempt.
@@ -89,9 +93,9 @@ class Tenure:
     """
 
     __slots__ = (
-        "acknowledged", "arrivals", "bad", "began", "done", "doubted", "end", "epoch", "failures", "flying", "incomplete",
-        "newest", "number", "partition", "phase", "position", "process", "restored", "revoked", "since", "start", "trouble",
-        "trusted", "unanswered", "waiting", "window",
+        "acknowledged", "arrivals", "bad", "began", "done", "doubted", "end", "epoch", "failures", "flying",
+        "incomplete", "low", "newest", "number", "older", "partition", "phase", "position", "process", "restored",
+        "revoked", "since", "start", "trouble", "trusted", "unanswered", "waiting", "window",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +117,8 @@ class Tenure:
         self.window = window
         self.epoch = -1
         self.unanswered = 0
+        self.low: float = INFINITY
+        self.older = Pending()
         self._begin(committed[0] if committed[0] >= 0 else None, restored)
 
     def _begin(self, start: int | None, restored: Ranges) -> None:
@@ -140,6 +146,12 @@ class Tenure:
         return self.phase is Phase.ACTIVE or self.phase is Phase.REVOKING
 
     @property
+    def head(self) -> int | None:
+        """The lowest offset that was delivered and is not resolved here."""
+        head, older = self.incomplete.head, self.older.head
+        return head if older is None else older
+
+    @property
     def known(self) -> int | None:
         """No commit may go beyond."""
         return self.start if self.position is None else self.position
@@ -157,7 +169,7 @@ class Tenure:
     def deliver(self, offsets: tuple[int, ...], position: int, end: int, now: float) -> None:
         """Records came, or the position moved."""
         if offsets and self.position is not None and offsets[0] < self.position:
-            self._begin(None, ())
+            self._start_over(offsets[0])
         if end >= 0:
             self.end = end
         first = offsets[0] if offsets else position
@@ -171,6 +183,13 @@ class Tenure:
             self.incomplete.extend(offsets)
         if position > (-1 if self.position is None else self.position):
             self.position = position
+
+    def _start_over(self, offset: int) -> None:
+        older = [one for one in (*self.older, *self.incomplete) if one < offset]
+        self.low = min(self.low, offset)
+        self._begin(None, ())
+        self.older = Pending()
+        self.older.extend(sorted(older))
 
     def _less_restored(self, offsets: tuple[int, ...]) -> tuple[int, ...]:
         restored = self.restored
@@ -227,7 +246,8 @@ class Process:
     """
 
     __slots__ = (
-        "alive", "ended", "frozen", "holding", "left", "name", "overtaken", "resets", "running", "too_large", "was_frozen", "windows",
+        "alive", "ended", "frozen", "holding", "left", "name", "overtaken", "resets", "running", "too_large",
+        "was_frozen", "windows",
     )  # fmt: skip
 
     def __init__(self, name: str, windows: dict[Partition, int]) -> None:

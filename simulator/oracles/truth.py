@@ -2,16 +2,16 @@
 
 Two truths, and a commit must agree with both.
 
-- The *log's* truth: which records are there to be handled, and which of them anybody has resolved. It holds whatever the
-  consumer was told.
+- The *log's* truth: which records are there to be handled, and which of them anybody has resolved. It holds whatever
+  the consumer was told.
 - The *tenure's* truth: what this process was given, and what came of it. It holds whatever the log has become.
 
-The log's truth demands less than "all that was ever produced", because real Kafka loses records without anybody's fault.
-Excused are
+The log's truth demands less than "all that was ever produced", because real Kafka loses records without anybody's
+fault. Excused are
 
 - records below the log's start, and compacted ones: gone before they were read;
-- records at offsets that are used a second time, after a truncation or in a re-created topic: clients go on at their old
-  position, and committed offsets may lie beyond;
+- records at offsets that are used a second time, after a truncation or in a re-created topic: clients go on at their
+  old position, and committed offsets may lie beyond;
 - records that ``auto.offset.reset=latest`` or an administrator passed by;
 - records of transactions that are undecided or were aborted, under read_committed.
 
@@ -19,8 +19,8 @@ Resolved are records whose handler succeeded, whoever ran it; that the dead-lett
 were exhausted where ``exhausted="skip"``. An exception or a cancellation resolves nothing.
 
 What a process does after its death does not count. The truth is told of an event before the oracles are. It believes
-that an event of the client is told in the very step in which the consumer learns of it, and that of a handler in the step
-in which it starts or ends.
+that an event of the client is told in the very step in which the consumer learns of it, and one of a handler in the
+step in which it starts or ends.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ from trio_consumer.core.offset_map import UnreadableMap, decode
 from ..world import history as h
 from .causes import Causes
 from .expectations import Expectations
-from .logs import NEVER, Log
+from .logs import INFINITY, NEVER, Log
 from .pending import Ranges
 from .tenures import Asked, Call, Phase, Process, Tenure
-
 
 OVERTAKEN = ("ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH")
 """A commit met a rebalance. The client may then take its partitions for lost, and join again."""
@@ -70,7 +69,7 @@ class Truth:
         self.skipped = False
         self.now = 0.0
         self.phase = ""
-        self.healed = float("inf")
+        self.healed = INFINITY
         self.causes = Causes()
         self._decoded: dict[tuple[int, str], Ranges | None] = {}
 
@@ -105,7 +104,7 @@ class Truth:
             except UnreadableMap:
                 found = None
             self._decoded[offset, metadata] = found
-        return found  # type: ignore[return-value]
+        return found
 
     # Logs
 
@@ -322,10 +321,14 @@ class Truth:
         if not counts or tenure is None:
             return
         tenure.flying.discard(offset)
-        if done:
+        if done and call.epoch != tenure.epoch:
+            tenure.older.discard(offset)
+        elif done:
             tenure.incomplete.discard(offset)
+            tenure.older.discard(offset)
             tenure.done.add(offset)
             tenure.bad.pop(offset, None)
+        if done or call.epoch != tenure.epoch:
             return
         tenure.bad[offset] = event.outcome
         if event.outcome == "failed":

@@ -218,15 +218,17 @@ class Drawing {
     const { row, picture } = this.row("log", LOG_HEIGHT, log.partition, "");
     if (this.accusedNames.has(log.partition)) row.classList.add("accused");
     const bars = this.bars.filter((bar) => bar.lane.partition === log.partition);
-    const top = Math.max(1, ...log.ends.map(([, end]) => end), ...bars.map((bar) => bar.offset + 1));
-    const y = (offset) => LOG_HEIGHT - 6 - (offset / top) * (LOG_HEIGHT - 14);
+    const committed = [[0, 0], ...log.committed.map(([time, offset]) => [time, Math.max(offset, 0)])];
+    const ends = [[0, 0], ...log.ends];
+    const { low, high } = this.offsets(bars, committed, ends);
+    const y = (offset) => LOG_HEIGHT - 8 - ((offset - low) / (high - low)) * (LOG_HEIGHT - 18);
     const end = this.data.end;
     svg("rect", { class: "frame", x: 0.5, y: 1, width: this.width - 1, height: LOG_HEIGHT - 4, rx: 3 }, picture);
-    const committed = [[0, 0], ...log.committed.map(([time, offset]) => [time, Math.max(offset, 0)])];
-    svg("path", { class: "safe", d: `${this.steps(committed, end, y)}V${y(0)}H${this.x(0)}Z` }, picture);
-    if (log.starts.length) svg("path", { class: "log-start", d: `${this.steps([[0, 0], ...log.starts], end, y)}V${y(0)}H${this.x(0)}Z` }, picture);
-    svg("path", { class: "log-end", d: this.steps([[0, 0], ...log.ends], end, y) }, picture);
-    const thick = Math.max(2, Math.min(BAR - 2, (LOG_HEIGHT - 14) / top - 1));
+    const down = `V${LOG_HEIGHT}H${this.clip(0)}Z`;
+    svg("path", { class: "safe", d: this.steps(committed, end, y) + down }, picture);
+    if (log.starts.length) svg("path", { class: "log-start", d: this.steps([[0, 0], ...log.starts], end, y) + down }, picture);
+    svg("path", { class: "log-end", d: this.steps(ends, end, y) }, picture);
+    const thick = Math.max(2, Math.min(BAR - 2, (LOG_HEIGHT - 18) / (high - low) - 1));
     for (const bar of bars) this.bar(bar, bar.life, bar.lane, picture, y(bar.offset + 0.5) - thick / 2, thick);
     svg("path", { class: "committed", d: this.steps(committed, end, y) }, picture);
     for (const [time, offset, by, number, map] of log.committed) {
@@ -235,8 +237,27 @@ class Drawing {
       const who = number ? `commit ${number} of ${by}` : by;
       this.say(node, `${log.partition} committed: ${offset < 0 ? "none" : offset}`, [who, map && `with a map of ${map} characters`, seconds(time)], time);
     }
-    const text = svg("text", { x: 6, y: 14 }, picture);
-    text.textContent = `${top}`;
+    const last = this.at(ends, this.to);
+    svg("text", { x: 6, y: 14 }, picture).textContent = last > high ? `${Math.round(high)}, the log ends at ${last} ↑` : `${Math.round(high)}`;
+    svg("text", { x: 6, y: LOG_HEIGHT - 8 }, picture).textContent = `${Math.round(low)}`;
+  }
+
+  /** The offsets to show: around what is handled and committed in sight, and the log's end if it is not far. */
+  offsets(bars, committed, ends) {
+    const inside = committed.filter(([time]) => this.seen(time, time)).map(([, offset]) => offset);
+    const busy = bars.filter((bar) => this.seen(bar.from, bar.to)).map((bar) => bar.offset);
+    const all = [...inside, ...busy, this.at(committed, this.from), this.at(committed, this.to)];
+    const least = Math.min(...all), most = Math.max(...all) + 1, last = this.at(ends, this.to);
+    const room = Math.max((most - least) * 0.5, 8);
+    const high = last <= most + room ? Math.max(most, last) : most + room;
+    return { low: Math.max(0, least - (least > room ? 1 : room)), high };
+  }
+
+  /** What a stepwise line says at this time. */
+  at(points, time) {
+    let value = 0;
+    for (const [when, now] of points) if (when <= time) value = now;
+    return value;
   }
 
   /** A line that goes on until the next point, and then up or down. */

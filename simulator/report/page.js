@@ -3,7 +3,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
-const SPAN_MIN = 0.002, LINE = 18;
+const SPAN_MIN = 0.002, LINE = 18, CARDS = 3;
 
 // Theme: the browser's, until somebody chooses
 
@@ -41,14 +41,17 @@ function head() {
     try { await navigator.clipboard.writeText(data.command); at("copy").textContent = "Copied"; }
     catch { getSelection().selectAllChildren(at("command")); }
   };
-  for (const violation of data.violations) {
-    const card = html("div", { class: "violation" }, at("violations"));
+  const more = html("details", {});
+  html("summary", {}, more, `${data.violations.length - CARDS} more`);
+  data.violations.forEach((violation, index) => {
+    const card = html("div", { class: "violation" }, index < CARDS ? at("violations") : more);
     const title = html("p", {}, card);
     html("b", {}, title, violation.oracle);
     html("span", { class: "when" }, title, `${violation.anomaly ? `  ${violation.anomaly}` : ""}  at ${seconds(violation.at)}`);
     html("p", {}, card, violation.text);
     html("button", { type: "button" }, card, "Show").onclick = () => show(violation.at);
-  }
+  });
+  if (data.violations.length > CARDS) at("violations").append(more);
   if (data.error) {
     const card = html("div", { class: "violation" }, at("violations"));
     html("b", {}, html("p", {}, card), "The world did not come to its end");
@@ -145,7 +148,7 @@ function marks() {
       const wash = html("div", { class: "wash" }, at("marks"));
       wash.style.left = `${x}px`;
       wash.style.width = `${drawing.x(next.from) - x}px`;
-    } else {
+    } else if (drawing.seen(phase.from, phase.from)) {
       html("div", { class: "phase" }, at("marks")).style.left = `${x}px`;
       html("div", { class: "phase-name" }, at("marks"), phase.name).style.left = `${Math.min(x, drawing.width - 34)}px`;
     }

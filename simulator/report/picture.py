@@ -15,7 +15,7 @@ from trio_consumer import Partition
 
 from ..faults.catalogue import KINDS
 from ..recording import Recording
-from ..reproduce import command_of
+from ..reproduce import command
 from ..trace import Line, key_of, legend, lines, offset_of
 from ..world import history
 from ..world.scenario import Scenario
@@ -322,9 +322,9 @@ def picture(recording: Recording) -> dict[str, Any]:
     trace = list(lines(recording.moments))
     shown = trace if len(trace) <= TRACE_LINES_MAX else _around(trace, recording)
     return {
-        "scenario": facts(recording.scenario),
+        "scenario": [*facts(recording.scenario), *([["planted bug", recording.bug]] if recording.bug else [])],
         "seed": recording.scenario.seed,
-        "command": command_of(recording.scenario),
+        "command": command(recording.scenario.seed, recording.given),
         "pasted": recording.scenario.pasted(),
         "error": _short(recording.error),
         "steps": recording.steps,

@@ -59,3 +59,10 @@ class Undying(WorldError):
             f"process {process} was killed, and tasks of it go on: "
             f"they catch trio.Cancelled and do not raise it again.\n{waits}"
         )
+
+
+class Broken(WorldError):
+    """The simulator itself failed, or what it calls outside of tasks: an oracle, a timer. The cause says where."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"the world broke outside of its tasks: {type(cause).__name__}: {cause}")

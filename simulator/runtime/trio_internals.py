@@ -14,6 +14,7 @@ What Trio must have for all this is in `EXPECTED`; what it must do, `tests/simul
 from __future__ import annotations
 
 import contextvars
+import logging
 import os
 import sys
 from collections import Counter
@@ -26,7 +27,7 @@ import trio
 from trio._core import _run
 
 from .clock import VirtualClock
-from .errors import HotLoop, Stuck, TimeLimitReached, Undying, WorldError
+from .errors import Broken, HotLoop, Stuck, TimeLimitReached, Undying, WorldError
 from .processes import Process
 from .schedulers import Scheduler
 
@@ -129,16 +130,11 @@ class Loop:
 
     def eventful(self, deadline: float) -> bool:
         """Whether Trio has to look at what timers just did; if not, more of them may fire."""
-        runner = self._runner
-        return bool(
-            runner.runq
-            or self._special
-            or self._interrupted
-            or runner.waiting_for_idle
-            or runner.deadlines.next_deadline() != deadline
-            or self.clock.now > self._seconds_max
-            or (self._until is not None and self._until())
-        )
+        runner, until = self._runner, self._until
+        if runner.runq or self._special or self._interrupted or runner.waiting_for_idle:
+            return True
+        late = self.clock.now > self._seconds_max
+        return late or runner.deadlines.next_deadline() != deadline or bool(until and until())
 
     def random(self) -> float:
         return 0.9
@@ -278,10 +274,11 @@ class Loop:
                     self._runner.deliver_ki()
         except StopIteration:
             self.ended = True
-        except trio.TrioInternalError:
+        except trio.TrioInternalError as error:
+            # Trio takes what our callbacks raise for an error of its own.
             self._broken = True
             if self.error is None:
-                raise
+                raise Broken(error.__cause__ or error) from error.__cause__
 
     def result(self) -> Any:
         """What ``main`` returned, or raise what it raised, or why it was ended."""
@@ -454,6 +451,8 @@ _undead: list[Any] = []
 
 def _abandon(runner: Any) -> None:
     """Close what would not unwind. Whatever it does about that is without effect."""
+    muted = logging.root.manager.disable
+    logging.disable()  # they complain about being closed
     for task in sorted(runner.tasks, key=lambda task: -task._counter):
         for nursery in task.child_nurseries:
             nursery._children.clear()
@@ -461,6 +460,7 @@ def _abandon(runner: Any) -> None:
             task.coro.close()
         except BaseException:  # whatever it is, the world is over
             _undead.append(task.coro)
+    logging.disable(muted)
 
 
 def _unshield(scope: trio.CancelScope) -> None:

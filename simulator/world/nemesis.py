@@ -55,6 +55,19 @@ class Nemesis:
         world.cluster.allow(TOPIC)
         for number in range(1, self._extra + 1):
             world.members.leave(f"x{number}", for_good=True)
+        if world.scenario.static and world.scenario.protocol == "cooperative-sticky":
+            world.clock.after(2 * SESSION_SECONDS, self._shake)
+
+    def _shake(self) -> None:
+        """One more rebalance, by a guest.
+
+        A static member that restarts while it is to give back a partition gets the rest without a rebalance, and has
+        nothing to give back; so the partition stays unowned until the next one. Kafka's own doing.
+        """
+        self._extra += 1
+        name = f"x{self._extra}"
+        self._world.members.start(name)
+        self._world.clock.after(1.0, self._send_away, name)
 
     def _again(self) -> None:
         self._world.clock.after(self._dice.uniform(*PAUSES), self._act)

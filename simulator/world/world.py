@@ -251,7 +251,8 @@ def run_world(
         record_steps: Keep the name of the task of each step, for comparing two runs.
     """
     world = World(scenario, dice=dice, handler=handler)
-    watching = watch(world.history, expectations(scenario), oracles)
+    stock = handler is stock_handler
+    watching = watch(world.history, expectations(scenario, effects=stock, cancellable=stock), oracles)
     if prepare is not None:
         prepare(world)
     error = ""

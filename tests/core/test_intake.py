@@ -182,6 +182,36 @@ def test_offsets_that_go_back_begin_a_new_tenure(caplog: pytest.LogCaptureFixtur
     assert commit_all(core) == {P0: (2, "")}
 
 
+def test_what_was_not_done_below_where_a_log_goes_back_is_fetched_again() -> None:
+    """The new tenure would begin at the rewound offset, and its first commit would pass what the old one still had."""
+    core, tenure = core_with([b"a", b"b", b"c", b"d", b"e"])
+    runs = [started(core) for _ in range(5)]
+    for offset in (0, 1, 3):
+        runs[offset].succeed()
+    assert commit_all(core)[P0][0] == 2
+    core.records(records(P0, dict.fromkeys((4, 5), b"new"), end=6), 1.0)
+    fresh = core.tenures[P0]
+    assert (core.ended, core.seeks) == ([tenure], {P0: 2})
+    assert commit_all(core).get(P0, (2, ""))[0] == 2
+    runs[2].be_cancelled()
+    runs[4].be_cancelled()
+    core.records(records(P0, {6: b"new"}), 1.0)  # on its way before the client was told
+    assert handle_all(core) == []
+    assert fresh.ledger.position is None
+    core.seeks.clear()
+    core.records(records(P0, {2: b"c", 3: b"d", 4: b"new", 5: b"new"}), 2.0)
+    assert handle_all(core) == [2, 4, 5]  # offset 3 was done before, and is below where the log went back
+    assert commit_all(core) == {P0: (6, "")}
+
+
+def test_a_loss_ends_the_wish_to_fetch_again() -> None:
+    core, _ = core_with([b"a", b"b", b"c"])
+    core.records(records(P0, {1: b"b"}), 1.0)
+    assert core.seeks == {P0: 0}
+    core.end(core.tenures[P0], lost=True)
+    assert core.seeks == {}
+
+
 def test_a_log_that_begins_below_the_committed_offset_is_replayed() -> None:
     core = new_core()
     assign(core, committed=Committed(10, encode(10, ((12, 14),), 4095).text))

@@ -170,3 +170,19 @@ async def test_records_that_wait_for_a_retry_are_forgotten(autojump_clock: MockC
         await trio.sleep(100)
         assert len(handler.started) == 4  # attempts are counted from one again
     assert client.committed == {A: Commit(1)}
+
+
+async def test_a_log_that_goes_back_loses_nothing_that_was_still_to_be_done(autojump_clock: MockClock) -> None:
+    client, gates = ScriptedClient(), Gates((0, 1))
+    handler = Handler(gates)
+    client.produce(A, b"a", b"b", b"c", b"d")
+    async with running(client, handler, A, concurrency=1, commit_interval=1) as stage:
+        assert handler.done == [(0, 0)]  # 1 runs, 2 and 3 wait
+        client.rewind(A, 3)
+        await wait_all_tasks_blocked()
+        gates.open((0, 1))
+        await trio.sleep(10)
+        assert stage.consumer.statistics().tenures_lost == 1
+    assert [at for at in handler.done if at != (0, 1)] == [(0, 0), (0, 2), (0, 3)]
+    assert (0, 1) in handler.done
+    assert client.committed[A].offset == 4

@@ -123,7 +123,7 @@ def test_options_and_settings_are_those_of_the_program() -> None:
 
     simulator.check(fails_twice, seed=1, records=2, faults=[], options={"attempts": 3, "backoff": 0.01})
     assert sorted(attempts) == [1, 1, 2, 2, 3, 3]
-    with pytest.raises(simulator.Falsified, match="no_such_option"):
+    with pytest.raises(ConfigurationError, match="no_such_option"):
         simulator.check(idle, seed=1, options={"no_such_option": 1})
 
 

@@ -271,9 +271,9 @@ def test_the_bug_is_gone_afterwards(failing: dict[str, Any], capsys: pytest.Capt
 
 
 def test_a_failure_shrinks(failing: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    small = answered(capsys, "shrink", "--seed", str(failing["seed"]), "--bug", BUG, "--tries", "150", "-q")
+    small = answered(capsys, "shrink", "--seed", str(failing["seed"]), "--bug", BUG, "--tries", "300", "-q")
     assert small["oracle"] == failing["violations"][0]["oracle"]
-    assert small["tries"] <= 150
+    assert small["tries"] <= 300
     scenario: Scenario = eval(small["scenario"], {"Scenario": Scenario})
     assert scenario.records < 60
     _, out, _ = ran(capsys, *after_program(small["command"]), "--json")

@@ -9,12 +9,14 @@ import pytest
 from simulator.faults.faults import Faults
 from simulator.kafka.cluster import Cluster
 from simulator.kafka.requests import (
+    ConsumerGroupHeartbeat,
     FindCoordinator,
     FoundCoordinator,
     Heartbeat,
     HeartbeatResponse,
     JoinedGroup,
     JoinGroup,
+    LeaveGroup,
     ListedOffsets,
     ListOffsets,
     Metadata,
@@ -22,6 +24,8 @@ from simulator.kafka.requests import (
     OffsetCommit,
     OffsetCommitted,
     OffsetFetch,
+    Request,
+    SyncGroup,
     TopicMetadata,
 )
 from simulator.runtime.clock import VirtualClock
@@ -131,6 +135,29 @@ def test_committing_needs_the_right_to_read() -> None:
     assert rig.cluster.coordinator.committed("g", T0).offset is None
     assert rig.cluster.coordinator.committed("g", other).offset == 4
     assert len(rig.told(CommitRefused)) == 2
+
+
+def test_a_group_can_be_forbidden() -> None:
+    rig = Rig()
+    node = rig.cluster.coordinator.node_of("g")
+    rig.cluster.deny_group("g")
+    forbidden = "GROUP_AUTHORIZATION_FAILED"
+    assert rig.ask(FindCoordinator("g")) == [FoundCoordinator(forbidden)]
+    assert rig.ask(OffsetCommit("g", "", None, -1, {T0: Commit(3)}), node) == [OffsetCommitted({T0: forbidden})]
+    requests: list[Request] = [
+        JoinGroup("g", "", None, 6, 6, "range", ("t",)),
+        SyncGroup("g", "m", None, 1),
+        Heartbeat("g", "m", None, 1),
+        LeaveGroup("g", "m", None),
+        ConsumerGroupHeartbeat("g", "m", 0, None, 6, ("t",), ()),
+        OffsetFetch("g", (T0,)),
+    ]
+    for request in requests:
+        (answer,) = rig.ask(request, node)
+        assert answer.error == forbidden  # type: ignore[union-attr]
+    assert isinstance(rig.ask(FindCoordinator("h"))[0], FoundCoordinator)
+    rig.cluster.allow_group("g")
+    assert rig.ask(FindCoordinator("g")) == [FoundCoordinator("", node if node is not None else -1)]
 
 
 def test_a_request_that_no_broker_serves() -> None:

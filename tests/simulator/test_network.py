@@ -1,4 +1,4 @@
-"""The network: order, latency, cuts, breaks and death, with a broker that answers when the test says so."""
+"""The network: order, latency, cuts, breaks and death."""
 
 from __future__ import annotations
 
@@ -7,86 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.faults.faults import Faults
-from simulator.kafka.network import Network
 from simulator.kafka.requests import (
     Fetch,
-    Fetched,
-    FindCoordinator,
     FoundCoordinator,
     Heartbeat,
     HeartbeatResponse,
-    Node,
-    OffsetCommit,
     OffsetCommitted,
     Request,
-    Response,
 )
-from simulator.runtime.clock import VirtualClock
-from simulator.runtime.dice import SeededDice
 from simulator.runtime.processes import Process
-from simulator.world.history import History
+from tests.simulator.network_kit import FIND, Rig, commit
 from trio_consumer import ConfigurationError
-
-ALL_ARRIVE = 0.25
-"""Long enough for all packets that no fault holds up."""
-
-
-def commit(number: int) -> OffsetCommit:
-    return OffsetCommit("g", "m", None, 1, {}, number)
-
-
-class Rig:
-    """A network of two nodes, a process, and a broker that answers at once unless ``manual``."""
-
-    def __init__(self, *faults: str, seed: int = 0, manual: bool = False, scale: float = 1.0) -> None:
-        self.clock = VirtualClock()
-        self.history = History(self.clock)
-        dice = SeededDice(seed)
-        self.faults = Faults(faults, dice.split("faults"), self.history, scale=dict.fromkeys(faults, scale))
-        self.network = Network(self.clock, dice.split("network"), self.faults, self.history, self._serve, (1, 2))
-        self.process = Process("a.1", self.clock)
-        self.manual = manual
-        self.served: list[tuple[float, Node, Request]] = []
-        self.replies: list[Callable[[Response], None]] = []
-        self.answers: list[tuple[object, Response | None]] = []
-
-    def _serve(self, node: Node, process: str, request: Request, reply: Callable[[Response], None]) -> None:
-        self.served.append((self.clock.now, node, request))
-        if self.manual:
-            self.replies.append(reply)
-        else:
-            reply(respond(request))
-
-    def send(self, request: Request, node: Node = 1, *, name: object = None, timeout: float = 10.0) -> None:
-        name = request if name is None else name
-        self.network.send(
-            self.process, node, request, lambda response: self.answers.append((name, response)), timeout=timeout
-        )
-
-    @property
-    def requests(self) -> list[Request]:
-        return [request for _, _, request in self.served]
-
-    @property
-    def commits(self) -> list[int]:
-        return [request.number for request in self.requests if isinstance(request, OffsetCommit)]
-
-    def settle(self) -> None:
-        self.clock.advance(ALL_ARRIVE)
-
-
-def respond(request: Request) -> Response:
-    if isinstance(request, OffsetCommit):
-        return OffsetCommitted({})
-    if isinstance(request, Fetch):
-        return Fetched({}, throttle=1.0)
-    if isinstance(request, Heartbeat):
-        return HeartbeatResponse()
-    return FoundCoordinator("", 1)
-
-
-FIND = FindCoordinator("g")
 
 
 def test_a_request_takes_its_time_both_ways() -> None:
@@ -366,6 +297,20 @@ def test_a_frozen_process_finds_its_time_limits_over() -> None:
     rig.clock.advance(5)
     rig.process.thaw()
     assert rig.answers == [(0, None)]
+
+
+def test_a_frozen_process_still_waits_for_what_is_not_due() -> None:
+    rig = Rig(manual=True)
+    rig.send(commit(0), name=0, timeout=1)
+    rig.send(commit(1), name=1, timeout=9)
+    rig.settle()
+    rig.process.freeze(whole=True)
+    rig.replies[0](OffsetCommitted({}))
+    rig.clock.advance(3)
+    rig.process.thaw()
+    assert rig.answers == [(0, OffsetCommitted({}))]
+    rig.clock.advance(7)
+    assert rig.answers[1:] == [(1, None)]
 
 
 def test_the_dead_hear_nothing_and_may_still_have_said_something() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
 import trio
 
 from simulator.runtime.clock import VirtualClock
-from simulator.runtime.errors import HotLoop, Stuck, TimeLimitReached
+from simulator.runtime.errors import Broken, HotLoop, Stuck, TimeLimitReached
 from simulator.runtime.run import run, stepped
 from simulator.runtime.schedulers import Fifo
 from simulator.runtime.trio_internals import Steps
@@ -289,4 +290,24 @@ def test_a_world_that_is_left_is_ended() -> None:
         world.advance(1)
         raise LookupError
     assert unwound == [True]
+    assert run(_now, clock=VirtualClock(), scheduler=Fifo()) == 0
+
+
+def test_what_breaks_outside_of_tasks_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    clock = VirtualClock()
+
+    def breaks() -> None:
+        raise LookupError("in a timer")
+
+    async def main() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            logging.getLogger("of.a.task").error("closed")
+
+    clock.after(1, breaks)
+    with pytest.raises(Broken, match="LookupError: in a timer") as caught:
+        run(main, clock=clock, scheduler=Fifo())
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert not caplog.records
     assert run(_now, clock=VirtualClock(), scheduler=Fifo()) == 0

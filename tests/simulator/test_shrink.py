@@ -113,9 +113,10 @@ def test_errors_of_worlds_are_shrunk_by_their_type() -> None:
 
 
 def test_it_is_shown_every_world() -> None:
-    seen: list[int] = []
-    shrunk = Shrink(LARGE, run, look=lambda now: seen.append(now.tries)).run()
-    assert seen == list(range(1, shrunk.tries + 1))
+    seen: list[tuple[int, int]] = []
+    shrunk = Shrink(LARGE, run, look=lambda now: seen.append((now.tries, now.scenario.records))).run()
+    assert [tries for tries, _ in seen] == list(range(1, shrunk.tries + 1))
+    assert (seen[0][1], seen[-1][1]) == (200, 7)
 
 
 def test_numbers_get_lower_by_large_steps_first() -> None:

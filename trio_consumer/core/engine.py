@@ -26,7 +26,7 @@ from . import backpressure, intake
 from .commits import Commits
 from .lanes import Lane, Scheduler
 from .ledger import Ledger
-from .offset_map import UnreadableMap, decode
+from .offset_map import Ranges, UnreadableMap, decode
 from .retries import Decision, decide
 from .tenures import Run, Tenure, TenureState
 
@@ -42,6 +42,7 @@ class Core:
         begun: Tenures that began since the shell last emptied the list.
         ended: Tenures that ended since the shell last emptied the list.
         failures: Records that are exhausted and halt the consumer.
+        seeks: Where the client must fetch next; until it does, what comes of these partitions is dropped.
     """
 
     def __init__(self, config: ConsumerConfig, rng: random.Random) -> None:
@@ -60,6 +61,7 @@ class Core:
         self.begun: list[Tenure] = []
         self.ended: list[Tenure] = []
         self.failures: list[HandlerFailed] = []
+        self.seeks: dict[Partition, int] = {}
         self.fetch_paused: set[Partition] = set()
         # Paused before their tenure began: the client keeps that, unless the pause came when it had just lost them.
         self._pause_doubtful: set[Partition] = set()
@@ -94,7 +96,7 @@ class Core:
     def begin(self, partition: Partition, committed: Committed) -> Tenure:
         """Start a tenure from what the broker holds."""
         self._numbers += 1
-        restored: tuple[tuple[int, int], ...] = ()
+        restored: Ranges = ()
         if committed.error is not None:
             self._refuse_map(partition, committed.error)
         elif committed.offset is not None and committed.metadata:
@@ -102,10 +104,13 @@ class Core:
                 restored = decode(committed.metadata, committed.offset)
             except UnreadableMap as error:
                 self._refuse_map(partition, str(error))
-        tenure = Tenure(partition, self._numbers, Ledger(restored, start=committed.offset))
+        return self._begin(partition, Ledger(restored, start=committed.offset), committed.offset)
+
+    def _begin(self, partition: Partition, ledger: Ledger, committed: int | None) -> Tenure:
+        tenure = Tenure(partition, self._numbers, ledger)
         # Not taken for acknowledged: a commit of an earlier tenure may still be on its way, and land after this was
         # read.
-        tenure.committed = committed.offset
+        tenure.committed = committed
         tenure.held = self.config.tenure_start is not None
         self.tenures[partition] = tenure
         if partition in self.fetch_paused:
@@ -125,11 +130,20 @@ class Core:
         tenure.ledger.distrust()
         self._refuse_map(tenure.partition, reason)
 
-    def rewound(self, tenure: Tenure) -> Tenure:
-        """The log went back under us (truncated, or reset to an earlier offset): end the tenure and start over."""
+    def rewound(self, tenure: Tenure, offset: int) -> Tenure:
+        """The log went back to this offset under us (truncated, or reset): end the tenure and start over.
+
+        Records below it that are not done yet have gone with the tenure, so the client must fetch them again: `seeks`.
+        """
         log.warning("%s: its offsets went back; what follows is handled again", tenure.partition)
+        snapshot = tenure.ledger.snapshot()
         self.end(tenure, lost=True)
-        return self.begin(tenure.partition, Committed())
+        if snapshot.committable is None or snapshot.committable >= offset:
+            return self.begin(tenure.partition, Committed())
+        self._numbers += 1
+        done = tuple((start, min(stop, offset)) for start, stop in snapshot.completed if start < offset)
+        self.seeks[tenure.partition] = snapshot.committable
+        return self._begin(tenure.partition, Ledger(done, start=snapshot.committable), snapshot.committable)
 
     def close(self, partitions: Iterable[Partition]) -> list[Tenure]:
         """A revoke begins: from now on no handler of these tenures starts. Returns those that there are."""
@@ -157,6 +171,7 @@ class Core:
         tenure.ready.clear()
         tenure.retrying.clear()
         del self.tenures[tenure.partition]
+        self.seeks.pop(tenure.partition, None)
         self.ended.append(tenure)
 
     def reopen(self, tenure: Tenure) -> None:

@@ -39,11 +39,12 @@ def receive(core: Core, event: Records, now: float) -> None:
     for partition, batch in _by_partition(event):
         tenure = tenures.get(partition)
         # What comes without a tenure is fetched again by the next one, from the committed offset.
-        if tenure is not None and tenure.state is TenureState.ACTIVE:
+        if tenure is not None and tenure.state is TenureState.ACTIVE and partition not in core.seeks:
             _deliver(core, tenure, batch, event.bytes_max, now)
     for partition, position in event.positions.items():
         # The position of a tenure whose records are not taken in would pass what nobody handled.
-        if (tenure := tenures.get(partition)) is not None and tenure.state is TenureState.ACTIVE:
+        tenure = tenures.get(partition)
+        if tenure is not None and tenure.state is TenureState.ACTIVE and partition not in core.seeks:
             tenure.ledger.advance(position)
             core.commits.touch(tenure)
 
@@ -63,8 +64,10 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int
     try:
         complete = tenure.ledger.deliver(offsets)
     except OffsetsRewound:
-        end, tenure = tenure.end, core.rewound(tenure)
+        end, tenure = tenure.end, core.rewound(tenure, min(offsets))
         tenure.end = end
+        if tenure.partition in core.seeks:
+            return
         complete = tenure.ledger.deliver(offsets)
     if complete:
         core.restored += len(complete)

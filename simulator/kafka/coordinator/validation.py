@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import requests
+from .offsets import characters
 from .tables import COMPLETING, DEAD, DOWN, EMPTY, LOADING, PREPARING, Emit, Row
 
 if TYPE_CHECKING:
