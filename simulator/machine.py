@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
+import attrs
 import trio
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -87,7 +88,7 @@ class WorldMachine(RuleBasedStateMachine):
         self.world: SteppedWorld
         self._source: HypothesisSource | None = None
         self._stack = ExitStack()
-        self._stepped: Stepped
+        self._stepped: Stepped | None = None
         self._violated: list[Violated] = []
         self._started = 0
         self._produced = 0
@@ -115,7 +116,9 @@ class WorldMachine(RuleBasedStateMachine):
         actors.append(cast(type(self).subject, world))
         world.producer = GivenProducer(world, 0)  # type: ignore[assignment]
         world.history.listen(Violated, self._violated.append)
-        self._watching = watch(world.history, expectations(scenario, effects=False, cancellable=False))
+        self._watching = watch(
+            world.history, attrs.evolve(expectations(scenario, effects=False, cancellable=False), faults=True)
+        )
         self._actor = actors[0]
         self._started = members
         running = stepped(world.main, clock=world.clock, scheduler=Delays(dice.split("schedule")), steps_max=1_000_000)
@@ -215,7 +218,7 @@ class WorldMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Everything heals, and all must be consumed and committed."""
         with self._stack:
-            if self._source is None:
+            if self._source is None or self._stepped is None:
                 return
             if not self._violated:
                 self.world.tell()
@@ -230,8 +233,8 @@ class WorldMachine(RuleBasedStateMachine):
 
     def _after(self, seconds: float) -> None:
         """Let so much time pass."""
-        self._stepped.advance(seconds)
-        if self._source is not None:
+        if self._stepped is not None and self._source is not None:
+            self._stepped.advance(seconds)
             self._source.finish()
 
     def _note(self, kind: str, target: str) -> None:

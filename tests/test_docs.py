@@ -14,9 +14,11 @@ import attrs
 import pytest
 
 import trio_consumer
+from simulator.bugs.hunt import SEEDS_MAX
 from simulator.cli.exits import Exit as SimulatorExit
 from simulator.faults.catalogue import KINDS
 from simulator.reproduce import option_of
+from simulator.shrink import TRIES_MAX
 from simulator.world.scenario import Scenario
 from trio_consumer.cli.exits import Exit
 from trio_consumer.client import translation
@@ -244,6 +246,11 @@ def test_every_option_of_the_simulator_is_documented(command: str) -> None:
         documented |= world
     assert options
     assert options - {"--help", "--version"} == documented
+
+
+def test_bounds_of_the_simulator_are_documented() -> None:
+    for command, option, bound in (("shrink", "`--tries`", TRIES_MAX), ("bugs", "`--seeds`", SEEDS_MAX)):
+        assert {cells[0]: cells[1] for cells in rows("reference/simulator-cli.md", f"## {command}")}[option] == str(bound)
 
 
 @pytest.mark.parametrize("field", [field.name for field in attrs.fields(Scenario)])

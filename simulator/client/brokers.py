@@ -145,7 +145,9 @@ class Coordinator:
     def _found(self, response: Response | None) -> None:
         if isinstance(response, FoundCoordinator) and not response.error and response.node >= 0:
             self._asking = False
-            self.node = response.node
+            if response.node != self.node:
+                self.node = response.node
+                self._handle.membership.coordinator_changed()
             waiting, self._waiting = self._waiting, []
             for act in waiting:
                 act()

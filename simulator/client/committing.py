@@ -106,7 +106,7 @@ class Committing:
         if errors and len(errors) == len(response.errors):
             self._failed(pending, next(reversed(errors.values())), errors)
         else:
-            self._finish(pending, "", errors)
+            self._finish(pending, next(reversed(errors.values()), ""), errors)
 
     def _failed(self, pending: _Pending, error: str, errors: Mapping[Partition, str]) -> None:
         handle = self._handle

@@ -330,6 +330,10 @@ class Fetching:
                 ask = FetchPartition(feed.next, epoch, metadata.topic_id, last_epoch)
                 wanted.setdefault(node, {})[partition] = ask
                 versions[partition] = feed.version
+        if wanted and len(self._feeds) > 1:
+            # None is always the first one in line.
+            first = next(iter(self._feeds))
+            self._feeds[first] = self._feeds.pop(first)
         for node, partitions in wanted.items():
             self._in_flight.add(node)
             request = Fetch(partitions, FETCH_RECORDS_MAX, handle.knobs.fetch_wait, handle.knobs.read_committed)

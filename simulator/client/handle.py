@@ -70,6 +70,22 @@ class CommitOp:
 Op: TypeAlias = "GiveAssignment | TakeAssignment | ErrorOp | EndOp | CommitOp | Fetched"
 
 
+class _Exchange:
+    """Takes the answer to one request."""
+
+    __slots__ = ("answer", "due", "handle", "node")
+
+    def __init__(self, handle: Handle, node: Node, answer: Callable[[Response | None], None], due: float) -> None:
+        self.handle = handle
+        self.node = node
+        self.answer = answer
+        self.due = due
+
+    def __call__(self, response: Response | None) -> None:
+        self.handle.heard_of(self.node, response, self.due)
+        self.answer(response)
+
+
 class Handle:
     """See the module.
 
@@ -100,6 +116,7 @@ class Handle:
         self.closing = False
         self.polled: float | None = surroundings.clock.now
         self._thread = thread
+        self._silent: dict[Node, None] = {}
 
     @property
     def now(self) -> float:
@@ -117,6 +134,11 @@ class Handle:
         self.ops.append(op)
         self._thread.poke()
 
+    def emit_first(self, op: Op) -> None:
+        """The same, ahead of all that waits."""
+        self.ops.appendleft(op)
+        self._thread.poke()
+
     def wake(self) -> None:
         """Something has changed that the application's thread may wait for."""
         self._thread.poke()
@@ -124,8 +146,21 @@ class Handle:
     def send(
         self, node: Node, request: Request, answer: Callable[[Response | None], None], timeout: float | None = None
     ) -> None:
+        """Send a request. ``answer(None)``: its fate is unknown."""
         timeout = self.knobs.socket_timeout if timeout is None else timeout
-        self.surroundings.network.send(self.process, node, request, answer, timeout=timeout)
+        exchange = _Exchange(self, node, answer, self.clock.now + timeout)
+        self.surroundings.network.send(self.process, node, request, exchange, timeout=timeout)
+
+    def heard_of(self, node: Node, response: Response | None, due: float) -> None:
+        """A broker has answered, or not; the application is told when it stops, and when none is left."""
+        if response is not None:
+            if self._silent:
+                self._silent.pop(node, None)
+        elif node not in self._silent and not self.closing:
+            self._silent[node] = None
+            self.emit(ErrorOp("_TIMED_OUT" if self.now >= due else "_TRANSPORT", f"broker {node}: disconnected"))
+            if len(self._silent) == len(self.surroundings.nodes):
+                self.emit(ErrorOp("_ALL_BROKERS_DOWN", "all brokers are down"))
 
     def backoff(self, tries: int) -> float:
         """How long to wait before the next try, after so many."""

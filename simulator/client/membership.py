@@ -69,6 +69,9 @@ class Membership:
     def metadata_changed(self) -> None:
         """There is new metadata."""
 
+    def coordinator_changed(self) -> None:
+        """Another broker coordinates the group."""
+
     def commit_refused(self, code: str) -> None:
         """The coordinator refused a commit with this error."""
 
@@ -85,8 +88,8 @@ class Membership:
     @property
     def rebalancing(self) -> bool:
         return (
-            self.state is State.WAIT_CALLBACK
-            or self.state is State.WAIT_UNASSIGN
+            self.state in (State.WAIT_CALLBACK, State.WAIT_UNASSIGN, State.WAIT_SYNC)
+            or (self.state is State.WAIT_JOIN and bool(self.member_id))
             or self.incoming is not None
             or self.rejoins
         )

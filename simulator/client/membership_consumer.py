@@ -19,15 +19,10 @@ LEAVE_SECONDS = 1.0
 LEAVING = -1
 LEAVING_FOR_A_WHILE = -2
 
-_FATAL = (
-    "UNRELEASED_INSTANCE_ID",
-    "INVALID_REQUEST",
-    "GROUP_MAX_SIZE_REACHED",
-    "UNSUPPORTED_ASSIGNOR",
-    "UNSUPPORTED_VERSION",
-    "GROUP_AUTHORIZATION_FAILED",
-    "GROUP_ID_NOT_FOUND",
-)
+_BEGIN_ANEW = ("UNKNOWN_MEMBER_ID", "FENCED_MEMBER_EPOCH")
+_COORDINATOR_GONE = ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE")
+_PASSING = (*_BEGIN_ANEW, *_COORDINATOR_GONE, "_TRANSPORT", "COORDINATOR_LOAD_IN_PROGRESS", "REQUEST_TIMED_OUT")
+"""Any other error is fatal."""
 
 
 class ConsumerMembership(Membership):
@@ -179,16 +174,16 @@ class ConsumerMembership(Membership):
 
     def _failed(self, error: str) -> None:
         handle = self.handle
-        if error in _FATAL:
+        if error not in _PASSING:
             handle.die(error, "ConsumerGroupHeartbeat fatal error")
             if not self.rebalancing:
                 self.take(self.assigned, lost=True)
             return
-        if error in ("UNKNOWN_MEMBER_ID", "FENCED_MEMBER_EPOCH"):
+        if error in _BEGIN_ANEW:
             self._wait_rejoin = True
             self._serve()
             return
-        if error in ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE"):
+        if error in _COORDINATOR_GONE:
             self._full = True
             handle.coordinator.dead()
             handle.coordinator.when_up(self._expedite)
@@ -200,6 +195,10 @@ class ConsumerMembership(Membership):
             self._later(handle.backoff(self._tries))
 
     # What else makes it move
+
+    def coordinator_changed(self) -> None:
+        if self._interval:
+            self._expedite()
 
     def commit_refused(self, code: str) -> None:
         if code in ("UNKNOWN_MEMBER_ID", "STALE_MEMBER_EPOCH"):

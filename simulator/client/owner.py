@@ -97,6 +97,7 @@ class Owner:
             self._bridge.started(error)
             self._bridge.ended()
             return
+        self._handle.ops.clear()
         self._bridge.started(None)
         while not self._closing:
             yield from self._carry_out_requests()
@@ -180,7 +181,7 @@ class Owner:
                 self._unanswered -= 1
                 self._reply(request.answer, commit_error(code, errors, request.offsets))
 
-            self._handle.emit(CommitOp(tell))
+            self._handle.emit_first(CommitOp(tell))
 
         self._handle.committing.commit(request.offsets, request.number, outcome)
 

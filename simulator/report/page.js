@@ -388,7 +388,7 @@ filter();
 look(whole.from, whole.to);
 if (data.violations.length) {
   last = data.violations[0].at;
-  const span = Math.max(data.end / 4, 0.2), from = last - span * 0.75, to = last + span * 0.25;
+  const span = Math.max(Math.min(data.end / 4, 3), 0.2), from = last - span * 0.75, to = last + span * 0.25;
   if (drawing.bars.some((bar) => bar.to >= from && bar.from <= to)) look(from, to);
   find(last);
 }

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 3.0
 POLL_SECONDS = 6.0
 METADATA_MAX = 4096
+EMPTY = "Empty"
+"""The state of a group without members, in every protocol."""
 PAUSES = (0.02, 1.2)
 """Between two acts, in virtual seconds."""
 
@@ -292,13 +294,13 @@ class Nemesis:
         """Only while nobody is there, as brokers do since KIP-211."""
         partition = self._partition()
         coordinator = self._world.cluster.coordinator
-        if partition and not coordinator.members(GROUP) and self._note(kind, partition):
+        if partition and coordinator.state(GROUP) == EMPTY and self._note(kind, partition):
             coordinator.expire_offsets(GROUP, partition)
 
     def _reset_offsets(self, kind: str) -> None:
         partition = self._partition()
         coordinator = self._world.cluster.coordinator
-        if partition is None or coordinator.members(GROUP):
+        if partition is None or coordinator.state(GROUP) != EMPTY:
             return
         committed = coordinator.committed(GROUP, partition).offset
         if committed and self._note(kind, partition):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import trio
 
+from trio_consumer.client.port import Revoked
+
 from .kafka import POLL_INTERVAL_SECONDS, SESSION_SECONDS
-from .scenario import scenario
+from .scenario import CLASSIC, scenario
 from .stage import Member, Stage, Topic, at
 
 POLL_INTERVAL = {"max_poll_interval_ms": int(1000 * POLL_INTERVAL_SECONDS)}
@@ -97,6 +99,24 @@ async def the_same_instance_twice(s: Stage) -> None:
             await a.commit(at(topic.partitions, 6), "of the old one")
             await b.commit(at(topic.partitions, 7), "of the new one")
             await s.note_committed(*topic.partitions)
+
+
+@scenario()
+async def a_stopped_static_member_is_replaced(s: Stage) -> None:
+    """SIGSTOP. The classic protocols let the newcomer take its place, KIP-848 does not."""
+    topic = await s.topic(2)
+    a = await s.open("a", topic, apart=True, group_instance_id="one")
+    await s.read(a, until=lambda: len(a.owned) == 2)
+    s.kafka.stop("a")
+    b = await s.open("b", topic, group_instance_id="one")
+    await s.read(b, until=lambda: len(b.owned) == 2 or "Failed" in b.seen)
+    s.kafka.go_on("a")
+    if s.classic:
+        await s.read(a, b, until=lambda: "Failed" in a.seen)
+    else:
+        await s.read_for(1.0, a, b)
+    await a.commit(at(topic.partitions, 6), "of the old one")
+    await b.commit(at(topic.partitions, 7), "of the new one")
 
 
 @scenario()
@@ -256,6 +276,79 @@ async def cut_off_for_longer_than_the_session(s: Stage) -> None:
         s.kafka.heal("a")
         await s.read(a, b, until=lambda: "Lost" in a.seen and len(a.owned) == len(b.owned) == 1)
         await a.commit(at(a.owned, 11), "when it is back")
+
+
+@scenario(relayed=True)
+async def silence_for_longer_than_the_session(s: Stage) -> None:
+    """As when it is cut off, but its connections stand."""
+    topic = await s.topic(2)
+    async with s.joined("b", topic) as b, s.joined("a", topic, b) as a:
+        s.kafka.hold("a")
+        await s.read_for(AWAY_SECONDS, a, b)
+        a.note(f"knows while nothing gets through: {'Lost' in a.seen}")
+        b.note(f"has all: {len(b.owned) == 2}")
+        await b.commit(at(b.owned, 9), "of all")
+        s.kafka.heal("a")
+        await s.read(a, b, until=lambda: "Lost" in a.seen and len(a.owned) == len(b.owned) == 1)
+        await a.commit(at(a.owned, 11), "when it is back")
+
+
+@scenario(relayed=True)
+async def deaf_for_longer_than_the_session(s: Stage) -> None:
+    """What the member sends arrives, and no answer comes back."""
+    topic = await s.topic(2)
+    async with s.joined("b", topic) as b, s.joined("a", topic, b) as a:
+        s.kafka.deafen("a")
+        await s.read(a, b, until=lambda: len(b.owned) == 2)
+        await s.read_for(AWAY_SECONDS, a, b)
+        a.note(f"knows while it is deaf: {'Lost' in a.seen}")
+        s.kafka.cut("a")
+        s.kafka.heal("a")
+        await s.read(a, b, until=lambda: "Lost" in a.seen and len(a.owned) == len(b.owned) == 1)
+        await a.commit(at(a.owned, 11), "when it is back")
+
+
+@scenario(relayed=True)
+async def a_commit_within_a_revoke_while_cut_off(s: Stage) -> None:
+    """It waits for the link; the revoke waits for it."""
+    topic = await s.topic(2)
+
+    async def commit(event: Revoked) -> None:
+        s.kafka.cut("a")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(heal)
+            await a.commit(at(event.partitions, 7), "within the revoke")
+
+    async def heal() -> None:
+        await trio.sleep(SESSION_SECONDS / 4)
+        s.kafka.heal("a")
+
+    async with s.joined("a", topic) as a:
+        a.when_revoked = commit
+        async with s.joined("b", topic, a) as b:
+            await s.note_committed(*b.owned)
+
+
+@scenario(CLASSIC, relayed=True)
+async def a_commit_within_a_revoke_while_cut_off_for_too_long(s: Stage) -> None:
+    """Given up after the session timeout, which nothing else limits; the partition has another owner by then."""
+    topic = await s.topic(2)
+
+    async def commit(event: Revoked) -> None:
+        s.kafka.cut("a")
+        await a.commit(at(event.partitions, 7), "within the revoke")
+        a.when_revoked = None
+        s.kafka.heal("a")
+
+    async with s.joined("a", topic) as a:
+        await a.commit(at(topic.partitions, 5), "before")
+        a.when_revoked = commit
+        b = await s.open("b", topic)
+        await s.read(a, b, until=lambda: "Lost" in a.seen or a.when_revoked is None)
+        await s.read(a, b, until=lambda: len(a.owned) == len(b.owned) == 1)
+        held = [(await s.kafka.committed(s.group, one)).offset for one in topic.partitions]
+        s.note("committed", str(held))
+    del s.notes["b"]
 
 
 @scenario(relayed=True)

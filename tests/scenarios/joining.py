@@ -6,7 +6,7 @@ from trio_consumer import ClientError
 from trio_consumer.client.port import Revoked
 
 from .kafka import GroupProtocol
-from .scenario import ALL, CLASSIC, CONSUMER, COOPERATIVE, scenario
+from .scenario import ALL, CLASSIC, CONSUMER, COOPERATIVE, RANGE, scenario
 from .stage import Stage, at
 
 
@@ -127,6 +127,17 @@ async def protocols_do_not_agree(s: Stage) -> None:
     other = GroupProtocol.COOPERATIVE if s.protocol is GroupProtocol.RANGE else GroupProtocol.RANGE
     async with s.joined("a", topic) as a, s.member("b", topic, protocol=other) as b:
         await s.read(a, b, until=lambda: "Failed" in b.seen)
+
+
+@scenario(RANGE)
+async def a_member_of_the_new_protocol_joins(s: Stage) -> None:
+    """A classic group moves to KIP-848 as soon as one such member joins."""
+    topic = await s.topic(2)
+    async with s.joined("a", topic) as a, s.member("b", topic, protocol=GroupProtocol.CONSUMER) as b:
+        await s.read(a, b, until=lambda: len(b.owned) == 1 or "Failed" in b.seen)
+        await s.read_for(0.5, a, b)
+        b.note(f"has a share: {bool(b.owned)}")
+        a.note(f"has a share: {bool(a.owned)}")
 
 
 @scenario()

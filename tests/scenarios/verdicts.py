@@ -155,6 +155,17 @@ async def an_administrator_deletes_the_group(s: Stage) -> None:
         b.note_records(topic[0])
 
 
+@scenario()
+async def metadata_of_another_client(s: Stage) -> None:
+    """Without a NUL at its end. Whatever the client makes of the text, it begins at the offset."""
+    topic = await s.topic(1, records=10)
+    await s.kafka.commit(s.group, OUTSIDER, topic[0], Commit(6, "m" * 24))
+    async with s.joined("a", topic) as a:
+        await s.read(a, until=lambda: len(a.records) == 4)
+        a.note_records(topic[0])
+    s.notes["a"] = s.notes["a"][-1:]
+
+
 @scenario(RANGE)
 async def metadata_from_outside(s: Stage) -> None:
     """The coordinator counts characters: 4,096 pass."""

@@ -28,6 +28,7 @@ GROUP = "group"
 TOPIC = "topic"
 SESSION_SECONDS = 3.0
 PROTOCOLS = ("range", "cooperative-sticky", "consumer")
+OF_CONNECTIONS = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN")
 CLASSIC = PROTOCOLS[:2]
 INCREMENTAL = PROTOCOLS[1:]
 
@@ -155,11 +156,16 @@ def play(script: Script, protocol: str = "range", *, seed: int = 0, version: str
 
 
 def course(member: Member) -> list[str]:
-    """What the member was told, in order, but for records: ``+01`` assigned, ``-0`` revoked, ``x1``, errors."""
+    """What the member was told, in order, but for records: ``+01`` assigned, ``-0`` revoked, ``x1``, errors.
+
+    What befalls connections is left out: it comes and goes.
+    """
     said = []
     for event in member.events:
         if isinstance(event, Failed):
-            said.append(getattr(event.error, "code", type(event.error).__name__))
+            code = getattr(event.error, "code", type(event.error).__name__)
+            if code not in OF_CONNECTIONS:
+                said.append(code)
             continue
         sign = "-" if isinstance(event, Revoked) else "x" if isinstance(event, Lost) else "+"
         numbers = sorted(partition.number for partition in event.partitions)  # type: ignore[union-attr]

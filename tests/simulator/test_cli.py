@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from simulator.cli import main
+from simulator.cli import main, progress
 from simulator.cli.exits import Exit, failed, promise_of, verdict
 from simulator.faults.catalogue import KINDS
 from simulator.oracles import ORACLES
 from simulator.recording import read
+from simulator.tally import Plan, Tally, Verdict, all_rows, coverage
 from simulator.world.scenario import Scenario
 from trio_consumer import ConfigurationError, InternalError
 
@@ -225,6 +228,27 @@ def test_fuzz_shows_people_what_was_covered(capsys: pytest.CaptureFixture[str]) 
     assert "Every promise was kept, in all 2 worlds." in out
     assert "never taken:" in out
     assert err == ""  # it was over before a line was due
+
+
+@pytest.mark.parametrize(("terminal", "said"), [(True, "rows of the coordinator's tables"), (False, "0 failed")])
+def test_progress_fits_where_it_goes(terminal: bool, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL", 0.0)
+    file = io.StringIO()
+    tally, rows = Tally(Plan(seeds=3)), all_rows()
+    tally.add(Verdict(1, fired={"crash": 2}, scheduler="pct", protocol="range", seconds=3.0))
+    with progress.display(Console(file=file, force_terminal=terminal, width=120), quiet=False) as shown:
+        shown.refresh(
+            lambda: progress.fuzz_screen(tally, rows), lambda: progress.fuzz_line(tally, coverage(tally, rows))
+        )
+    assert said in file.getvalue()
+    assert f"1 of {len(KINDS)}" in file.getvalue()
+
+
+def test_quiet_is_quiet() -> None:
+    file = io.StringIO()
+    with progress.display(Console(file=file, force_terminal=True), quiet=True) as shown:
+        shown.refresh(lambda: "drawn", lambda: "said")
+    assert file.getvalue() == ""
 
 
 def test_coverage_can_be_required(capsys: pytest.CaptureFixture[str]) -> None:

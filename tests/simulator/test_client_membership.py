@@ -31,7 +31,7 @@ def test_poll_interval_exceeded_by_a_classic_member(protocol: str) -> None:
         partitions = kit.topic(2)
         async with kit.member("a") as a, kit.member("b") as b, reading(b):
             (kept,) = await balanced(kit, a, b)
-            before = len(a.events)
+            before = len(course(a))
             for partition in partitions:
                 kit.produce(partition, 500)
             a.records_max = 5
@@ -59,7 +59,7 @@ def test_poll_interval_exceeded_under_kip_848() -> None:
         partitions = kit.topic(2)
         async with kit.member("a") as a, kit.member("b") as b, reading(b):
             (kept,) = await balanced(kit, a, b)
-            before = len(a.events)
+            before = len(course(a))
             for partition in partitions:
                 kit.produce(partition, 500)
             a.records_max = 5
@@ -84,7 +84,7 @@ def test_a_stopped_process_loses_what_another_took(protocol: str) -> None:
             await until(lambda: len(a.owned) == len(b.owned) == 1, a, b)
             kit.processes["a"].freeze(whole=True)
             await b.wait(lambda: len(b.owned) == 2)
-            before = len(a.events)
+            before = len(course(a))
             kit.processes["a"].thaw()
             await until(lambda: len(a.owned) == len(b.owned) == 1, a, b)
             assert course(a)[before][0] == "x"
@@ -117,13 +117,13 @@ def test_cut_off_for_longer_than_the_session_kip_848() -> None:
         kit.topic(2)
         async with kit.member("a") as a, kit.member("b") as b, reading(a), reading(b):
             await until(lambda: len(a.owned) == len(b.owned) == 1, a, b)
-            before = len(a.events)
+            before = len(course(a))
             kit.network.cut("a.1")
             await b.wait(lambda: len(b.owned) == 2)
             await trio.sleep(SESSION_SECONDS)
-            assert len(a.events) == before
+            assert len(course(a)) == before
             kit.network.mend()
-            await a.wait(lambda: len(a.events) > before)
+            await a.wait(lambda: len(course(a)) > before)
             assert course(a)[before][0] == "x"
             await until(lambda: len(a.owned) == len(b.owned) == 1, a, b)
 
@@ -176,10 +176,10 @@ def test_a_static_member_restarts_without_a_rebalance(protocol: str) -> None:
             async with kit.member("a", group_instance_id="one") as a, reading(a):
                 await until(lambda: len(a.owned) == len(b.owned) == 1, a, b)
                 owned = set(a.owned)
-            before = len(b.events)
+            before = len(course(b))
             async with kit.member("c", group_instance_id="one") as c, reading(c):
                 await c.wait(lambda: c.owned == owned)
-                assert len(b.events) == before
+                assert len(course(b)) == before
 
     play(script, protocol)
 
