@@ -1,4 +1,4 @@
-"""The smallest world that still fails as a given one does: by the same oracle, or with the same error.
+"""The smallest world that still fails as a given one does: by the same oracle and anomaly, or with the same error.
 
 A shrink is a row of passes. Each proposes scenarios that are simpler in one respect, by large steps first; one that
 fails in the same way is kept, and the pass goes on from there. When no pass finds anything more, each proposal is also
@@ -45,6 +45,7 @@ class Shrunk:
     Args:
         scenario: The smallest world found.
         kind: What it fails by: an oracle, or ``error``.
+        anomaly: The oracle's name for the anomaly, or ``""``.
         verdict: What it came to.
         fired: How many faults fired in it.
         tries: How many worlds were run.
@@ -54,6 +55,7 @@ class Shrunk:
 
     scenario: Scenario
     kind: str
+    anomaly: str
     verdict: Verdict
     fired: int
     tries: int
@@ -63,7 +65,8 @@ class Shrunk:
     @property
     def found(self) -> Found | None:
         """The violation, if it is one."""
-        return next((found for found in self.verdict.found if found.oracle == self.kind), None)
+        alike = ((found.oracle, found.anomaly) == (self.kind, self.anomaly) for found in self.verdict.found)
+        return next(itertools.compress(self.verdict.found, alike), None)
 
 
 class _Enough(Exception):
@@ -83,6 +86,7 @@ class Shrink:
     Attributes:
         scenario: The smallest so far.
         kind: What it fails by.
+        anomaly: Of the oracle.
         tries: How many worlds were run.
 
     Raises:
@@ -111,6 +115,7 @@ class Shrink:
         self.tries = 0
         self._accept(scenario, self._run(scenario))
         self.kind = self.verdict.kind
+        self.anomaly = self.verdict.found[0].anomaly if self.verdict.found else ""
         if not self.kind:
             raise ConfigurationError(
                 f"seed {scenario.seed} does not fail: nothing to shrink; look for one that does with fuzz"
@@ -132,7 +137,9 @@ class Shrink:
             self._exhaust()
         except _Enough:
             complete = False
-        return Shrunk(self.scenario, self.kind, self.verdict, len(self.firings), self.tries, complete, self.before)
+        return Shrunk(
+            self.scenario, self.kind, self.anomaly, self.verdict, len(self.firings), self.tries, complete, self.before
+        )
 
     def _exhaust(self) -> None:
         """Until no pass finds anything more."""
@@ -162,7 +169,7 @@ class Shrink:
         if self.kind == "error":
             # The same type of error; its text may name what differs.
             return not verdict.found and verdict.error_type == self.verdict.error_type
-        return any(found.oracle == self.kind for found in verdict.found)
+        return any((found.oracle, found.anomaly) == (self.kind, self.anomaly) for found in verdict.found)
 
     def _run(self, scenario: Scenario) -> Any:
         if self.tries >= self._tries_max or (self._ends is not None and time.monotonic() >= self._ends):

@@ -250,7 +250,8 @@ def test_every_option_of_the_simulator_is_documented(command: str) -> None:
 
 def test_bounds_of_the_simulator_are_documented() -> None:
     for command, option, bound in (("shrink", "`--tries`", TRIES_MAX), ("bugs", "`--seeds`", SEEDS_MAX)):
-        assert {cells[0]: cells[1] for cells in rows("reference/simulator-cli.md", f"## {command}")}[option] == str(bound)
+        documented = {cells[0]: cells[1] for cells in rows("reference/simulator-cli.md", f"## {command}")}
+        assert documented[option] == str(bound)
 
 
 @pytest.mark.parametrize("field", [field.name for field in attrs.fields(Scenario)])

@@ -38,11 +38,15 @@ BUGS = (
         edits=(Edit(f"{CORE}._begin", "if partition in self.fetch_paused:", "if False:"),),
         given={
             "protocol": "cooperative-sticky",
-            "faults": frozenset({"rebalance-storm", "leave", "join"}),
+            "members": 1,
+            "faults": frozenset({"rebalance-storm", "join", "handler-slow"}),
+            "scale": {"handler-slow": 5.0},
             "handler_seconds": 0.3,
             "partitions": 6,
             "records": 200,
-            "options": {"queued_records_max": 10, "concurrency": 1, "grace": 0.1},
+            "keys": 40,
+            "fault_seconds": 10.0,
+            "options": {"order": "partition", "queued_records_max": 6, "concurrency": 4, "grace": 0.1},
         },
     ),
     Bug(

@@ -39,10 +39,11 @@ BUGS = (
         given={
             "protocol": "range",
             "hooks": True,
-            "faults": frozenset({"hook-slow", "rebalance-storm", "handler-slow"}),
-            "scale": {"hook-slow": 5.0, "handler-slow": 10.0},
+            "faults": frozenset({"hook-slow", "rebalance-storm", "join", "leave"}),
+            "scale": {"hook-slow": 5.0},
             "handler_seconds": 0.3,
             "options": {"grace": 1.0, "revoke_deadline": 2.5},
+            "settings": {"heartbeat.interval.ms": 50},
         },
     ),
     Bug(
@@ -128,20 +129,6 @@ BUGS = (
         also=("stuck",),
         edits=(Edit(f"{CORE}._unblock", "if waiting is not None and", "if False and waiting is not None and"),),
         source="parallel-consumer #857",
-        given=RETURNS,
-    ),
-    Bug(
-        name="nobody-woken-for-a-freed-lane",
-        says="makes a lane ready when the old handler leaves, and wakes no worker for it",
-        oracle="progress",
-        also=("stuck",),
-        edits=(
-            Edit(
-                "trio_consumer.workers:Workers._tell_left",
-                "if tenure.state is TenureState.ENDED:\n    self.wake()",
-                "pass",
-            ),
-        ),
         given=RETURNS,
     ),
     Bug(

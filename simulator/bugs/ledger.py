@@ -131,8 +131,8 @@ BUGS = (
             "keys": 40,
             "handler_seconds": 0.3,
             "fault_seconds": 10.0,
-            "faults": frozenset({"unclean-truncation", "crash-slow-restart"}),
-            "options": {"order": "key", "commit_interval": 0.02},
+            "faults": frozenset({"unclean-truncation", "crash-slow-restart", "handler-slow"}),
+            "options": {"order": "key", "commit_interval": 0.02, "concurrency": 16},
         },
     ),
     Bug(

@@ -24,18 +24,25 @@ BUGS = (
         edits=(Edit(f"{POLLER}._note", "if event.fatal:", "if True:"),),
     ),
     Bug(
-        name="poll-stops-while-draining",
-        says="stops reading the client's events as soon as it drains",
+        name="full-queue-stops-polling",
+        says="does not poll while its queues are full",
         oracle="session",
-        also=("shutdown",),
-        edits=(Edit(f"{POLLER}.run", "while True:", "while not self._core.stopping:"),),
+        also=("progress",),
+        edits=(
+            Edit(
+                f"{POLLER}._let_workers_catch_up",
+                "if self._core.queued() >= self._enough and not self._workers.idle:",
+                "while self._core.queued() > self._core.limits.records // 2:\n"
+                "    await self._workers.relieved.wait()\n"
+                "if self._core.queued() >= self._enough and not self._workers.idle:",
+            ),
+        ),
         source="parallel-consumer #459, #552",
         given={
-            "faults": frozenset({"leave", "handler-slow"}),
+            "faults": frozenset({"handler-slow"}),
             "scale": {"handler-slow": 10.0},
             "handler_seconds": 0.3,
-            "options": {"revoke_deadline": 1.0},
-            "settings": {"max.poll.interval.ms": 3000},
+            "options": {"queued_records_max": 10, "concurrency": 2},
         },
     ),
     Bug(

@@ -164,6 +164,9 @@ class ClassicMembership(Membership):
             if not isinstance(response, MetadataResponse):
                 self.handle.after(self.handle.backoff(0), self._ask_metadata, topics, learnt)
                 return
+            self.handle.brokers.topics.update(response.topics)
+            # A topic that is missing now, and there again when metadata is next looked at, is a change.
+            self._topics = self._subscribed_topics()
             counts = {topic: len(found.leaders) for topic, found in response.topics.items() if not found.error}
             assign = ASSIGNORS[self.handle.knobs.protocol]
             self._sync(attempt, assign(joined.members, {topic: counts[topic] for topic in topics if topic in counts}))
@@ -320,6 +323,10 @@ class ClassicMembership(Membership):
         else:
             self.rejoin()
 
+    def _subscribed_topics(self) -> tuple[tuple[str, int], ...]:
+        brokers = self.handle.brokers
+        return tuple((topic, len(brokers.topics[topic].leaders)) for topic in brokers.subscribed())
+
     def _look_at_topics(self) -> bool:
         """Whether topics or their partitions have changed; says which topics are missing, once."""
         brokers = self.handle.brokers
@@ -333,7 +340,7 @@ class ClassicMembership(Membership):
             if self._errors.get(topic) != error:
                 self.handle.emit(ErrorOp(error, f"Subscribed topic not available: {topic}: {error}"))
         self._errors = errors
-        topics = tuple((topic, len(brokers.topics[topic].leaders)) for topic in subscribed)
+        topics = self._subscribed_topics()
         if topics == self._topics:
             return False
         if self.state in (State.STEADY, State.INIT) and not self.rebalancing:

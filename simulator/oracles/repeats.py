@@ -85,13 +85,13 @@ class Repeats(Oracle):
     def _asked(self, event: CommitAsked) -> None:
         process = self.truth.process(event.process)
         for partition, tenure in self.truth.commits[event.number].tenures.items():
-            if tenure is None or not tenure.done:
+            if tenure is None or not (tenure.done or tenure.restored):
                 continue
             offset, metadata = event.offsets[partition]
             ranges = self.truth.ranges(offset, metadata) or ()
             if self.expected.roomy_map and not process.too_large:
                 self._look_for_missing(event, tenure, offset, ranges)
-            elif not ranges and self._fits_one(process) and (most := max(tenure.done)) >= offset:
+            elif not ranges and self._fits_one(process) and (most := max(tenure.done, default=-1)) >= offset:
                 self.found(f"{self._what(event, partition, offset)} tells nothing above it, and {most} is complete")
 
     def _fits_one(self, process: Process) -> bool:

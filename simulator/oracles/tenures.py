@@ -77,6 +77,7 @@ class Tenure:
         end: Log end, as the client told it; -1 if it did not.
         incomplete: Delivered and not resolved here.
         older: The same, of earlier epochs and below where the tenure started over.
+        kept: Resolved in earlier epochs, and below where the tenure started over: these need not be handled again.
         low: The lowest offset that it started over from; infinity if it never did.
         done: Resolved here, and not known to be covered by a commit that was acknowledged.
         flying: Offsets whose handlers run.
@@ -94,7 +95,7 @@ class Tenure:
 
     __slots__ = (
         "acknowledged", "arrivals", "bad", "began", "done", "doubted", "end", "epoch", "failures", "flying",
-        "incomplete", "low", "newest", "number", "older", "partition", "phase", "position", "process", "restored",
+        "incomplete", "kept", "low", "newest", "number", "older", "partition", "phase", "position", "process", "restored",
         "revoked", "since", "start", "trouble", "trusted", "unanswered", "waiting", "window",
     )  # fmt: skip
 
@@ -119,6 +120,7 @@ class Tenure:
         self.unanswered = 0
         self.low: float = INFINITY
         self.older = Pending()
+        self.kept: set[int] = set()
         self._begin(committed[0] if committed[0] >= 0 else None, restored)
 
     def _begin(self, start: int | None, restored: Ranges) -> None:
@@ -180,6 +182,9 @@ class Tenure:
             position = max(position, offsets[-1] + 1)
             if self.restored or self.doubted:
                 offsets = self._less_restored(offsets)
+            if self.kept:
+                self.done.update(self.kept.intersection(offsets))
+                offsets = tuple(offset for offset in offsets if offset not in self.kept)
             self.incomplete.extend(offsets)
         if position > (-1 if self.position is None else self.position):
             self.position = position
@@ -187,6 +192,7 @@ class Tenure:
     def _start_over(self, offset: int) -> None:
         older = [one for one in (*self.older, *self.incomplete) if one < offset]
         self.low = min(self.low, offset)
+        self.kept.update(one for one in self.done if one < offset)
         self._begin(None, ())
         self.older = Pending()
         self.older.extend(sorted(older))

@@ -25,9 +25,7 @@ def test_each_oracle_has_a_name_of_its_own_and_a_promise() -> None:
 def test_each_oracle_has_a_file_of_its_own() -> None:
     modules = [oracle.__module__ for oracle in ORACLES.values()]
     assert len(set(modules)) == len(ORACLES)
-    assert all(
-        oracle.__module__ == f"simulator.oracles.{name.replace('-', '_')}" for name, oracle in ORACLES.items()
-    )
+    assert all(oracle.__module__ == f"simulator.oracles.{name.replace('-', '_')}" for name, oracle in ORACLES.items())
 
 
 def test_an_unknown_oracle_is_refused() -> None:

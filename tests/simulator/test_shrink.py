@@ -8,6 +8,7 @@ import pytest
 from simulator.faults.catalogue import KINDS
 from simulator.shrink import Shrink, fewer, lower, shrink
 from simulator.world.draw import draw
+from simulator.world.history import Moment, Violated
 from simulator.world.scenario import Scenario
 from tests.simulator.synthetic import ORACLE, Outcome, run, run_picky
 from trio_consumer import ConfigurationError
@@ -94,6 +95,17 @@ def test_another_failure_is_not_taken_for_the_same() -> None:
         outcome = run(scenario)
         if scenario.records < 50:
             return attrs.evolve(outcome, moments=(), error="Stuck: elsewhere")
+        return outcome
+
+    assert shrink(LARGE, run_with_another).scenario.records == 50
+
+
+def test_another_anomaly_of_the_oracle_is_not_the_same() -> None:
+    def run_with_another(scenario: Scenario) -> Outcome:
+        outcome = run(scenario)
+        if scenario.records < 50:
+            other = Moment(1.0, Violated(ORACLE, "another", ""))
+            return attrs.evolve(outcome, moments=(other,))
         return outcome
 
     assert shrink(LARGE, run_with_another).scenario.records == 50
