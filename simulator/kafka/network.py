@@ -128,8 +128,9 @@ class Network:
         connection = self._open[name, node, group] = Connection(self, self._clock, process, node)
         connection.factor = self._factors.get(name, 1.0)
         cut = self._cuts.get(name, {}).get(node)
-        if cut is not None:
-            connection.cut(*cut)
+        if cut is not None and any(cut):
+            # The handshake needs both ways.
+            connection.cut(True, True)
         return connection
 
     # What a connection asks

@@ -216,14 +216,14 @@ class Nemesis:
             self._world.cluster.move_leader(partition)
 
     def _truncate(self, kind: str) -> None:
+        """The new end is behind something that is there: the active segment is never compacted."""
         partition = self._partition()
         if partition is None:
             return
-        end = self._world.cluster.end(partition)
-        start = self._world.cluster.log(partition).start
-        cut = self._dice.between(1, 5)
-        if end - cut > start and self._note(kind, partition):
-            self._world.cluster.truncate(partition, end - cut)
+        entries = self._world.cluster.log(partition).entries
+        if len(entries) > 1 and self._note(kind, partition):
+            left = self._dice.between(max(1, len(entries) - 5), len(entries) - 1)
+            self._world.cluster.truncate(partition, entries[left - 1].offset + 1)
 
     def _trim(self, kind: str) -> None:
         partition = self._partition()

@@ -20,7 +20,7 @@ from .scenario import TOPIC, Scenario
 
 if TYPE_CHECKING:
     from ..kafka.cluster import Cluster
-    from ..runtime.clock import VirtualClock
+    from ..runtime.clock import Timer, VirtualClock
     from ..runtime.dice import Dice
     from ..runtime.processes import Process
     from .world import World
@@ -46,6 +46,7 @@ class Producer:
         self._dice = dice
         self._left = scenario.records
         self._produced = 0
+        self._open: list[Timer] = []
 
     def start(self) -> None:
         first = self._left // 3
@@ -55,8 +56,12 @@ class Producer:
             self._clock.after(self._dice.uniform(0, self._scenario.fault_seconds), self.burst, size)
 
     def finish(self) -> None:
-        """All that is left, at once."""
+        """All that is left, at once; and no transaction stays open."""
         self.burst(self._left)
+        for timer in self._open:
+            if (end := timer.act) is not None:
+                timer.cancel()
+                end()
 
     def burst(self, count: int) -> None:
         """So many records, if there are so many left."""
@@ -89,7 +94,7 @@ class Producer:
         for number in open_:
             transaction = open_[number]
             ending = transaction.abort if dice.chance(0.4) else transaction.commit
-            self._clock.after(dice.uniform(0, 1.0), ending)
+            self._open.append(self._clock.after(dice.uniform(0, 1.0), ending))
 
     def _pair(self) -> tuple[bytes | None, bytes | None]:
         dice = self._dice

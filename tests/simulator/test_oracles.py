@@ -10,7 +10,7 @@ from simulator.runtime.clock import VirtualClock
 from simulator.world import history as h
 from trio_consumer import ConfigurationError
 
-from .story import A, P0, Story, owner
+from .story import P0, A, Story, owner
 
 JEPSEN = {"", "lost-write", "poll-skip", "nonmonotonic-poll", "unseen", "G1a"}
 

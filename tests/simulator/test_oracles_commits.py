@@ -1,4 +1,4 @@
-"""Oracles of commits: what they may say, who may make them, and what becomes of them. Legal stories near the border, too."""
+"""Oracles of commits: what they may say, who makes them, what becomes of them. Legal stories near the border, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from simulator.world import history as h
 
-from .story import A, B, P0, P1, Story, map_of, owner
+from .story import P0, P1, A, B, Story, map_of, owner
 
 # commit
 

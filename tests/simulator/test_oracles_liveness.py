@@ -7,13 +7,13 @@ import pytest
 from simulator.oracles.hot_loop import IDLE_COMMANDS_MAX
 from simulator.world import history as h
 
-from .story import A, B, P0, P1, Story, owner
+from .story import P0, P1, A, B, Story, owner
 
 # progress
 
 
-def done(**expectations: float) -> Story:
-    story = owner("progress", **expectations)
+def done(heal_seconds: float = 90.0) -> Story:
+    story = owner("progress", heal_seconds=heal_seconds)
     story.handle(A, 0, 1, 2, 3)
     story.heal()
     return story
