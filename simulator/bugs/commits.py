@@ -62,6 +62,12 @@ BUGS = (
         says="believes that a failed commit failed for its first partition only",
         oracle="progress",
         edits=(Edit(f"{COMMITS}.failed", "for tenure in plan.tenures:", "for tenure in plan.tenures[:1]:"),),
+        given={
+            "members": 1,
+            "partitions": 6,
+            "faults": frozenset({"commit-fails-in-part"}),
+            "scale": {"commit-fails-in-part": 10.0},
+        },
     ),
     Bug(
         name="answer-cleans-what-came-later",

@@ -43,7 +43,11 @@ BUGS = (
                 "return OK if gone else rule.verdict",
             ),
         ),
-        given={"faults": frozenset({"commit-delayed", "stall-past-session", "cut-past-session", "member-expelled"})},
+        given={
+            "members": 3,
+            "faults": frozenset({"commit-delayed", "member-expelled"}),
+            "scale": {"commit-delayed": 8.0},
+        },
     ),
     Bug(
         name="loses-acknowledged-commit",

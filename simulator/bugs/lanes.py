@@ -114,11 +114,4 @@ BUGS = (
         edits=(Edit(f"{WORKERS}._wake", "self._started < self._concurrency", "self._started <= self._concurrency"),),
         given={"options": {"concurrency": 2}},
     ),
-    Bug(
-        name="retry-looked-at-too-early",
-        says="wakes for a retry at its very instant, and takes it for not due yet, for ever",
-        oracle="world",
-        also=("hot-loop",),
-        edits=(Edit(f"{CORE}.unpark", "self._parked[0][0] <= now", "self._parked[0][0] < now"),),
-    ),
 )

@@ -118,8 +118,8 @@ BUGS = (
     Bug(
         name="map-of-another-log-believed",
         says="believes an offset map although the log was truncated since, below it",
-        oracle="commit",
-        also=("progress", "order", "offset-map"),
+        oracle="offset-map",
+        also=("commit", "order", "progress"),
         edits=(
             Edit(f"{LEDGER}._begin", "if self._position is None and", "if False and"),
             Edit("trio_consumer.core.intake:_check_map", "if top is not None and", "if False and"),
@@ -146,8 +146,8 @@ BUGS = (
     Bug(
         name="rewind-taken-for-progress",
         says="takes in offsets that it had before, after a truncation, without starting over",
-        oracle="commit",
-        also=("errors", "order", "progress"),
+        oracle="errors",
+        also=("commit", "order", "progress"),
         edits=(Edit(f"{LEDGER}.deliver", "if position is not None and first < position:", "if False:"),),
         given={"faults": frozenset({"unclean-truncation"}), "handler_seconds": 0.3, "partitions": 1},
     ),
@@ -174,12 +174,11 @@ BUGS = (
         name="foreign-map-kills",
         says="lets commit metadata that it did not write end the consumer",
         oracle="errors",
-        also=("world",),
         edits=(
             Edit(
                 "trio_consumer.core.engine:Core.begin",
-                "except UnreadableMap as error:",
-                "except KeyError as error:",
+                "self._refuse_map(partition, str(error))",
+                "from trio_consumer.errors import InternalError\nraise InternalError(str(error)) from None",
             ),
         ),
         source="parallel-consumer #326",

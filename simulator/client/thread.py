@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TypeAlias, TypeVar
 
 from ..runtime.clock import Timer
@@ -68,14 +69,16 @@ class Thread:
         except StopIteration:
             self._body = None
             return
-        if until != FOREVER:
+        if until != FOREVER and self._body is not None:
             clock = self._process.clock
             until = max(until, clock.now)
             self._timer = clock.at(until, self._process.deliver, self._timed_out, until)
 
     def _die(self) -> None:
         body, self._body = self._body, None
-        if body is not None:
+        if (
+            body is not None and getgeneratorstate(body) != GEN_RUNNING
+        ):  # what it did itself may have killed it: this was its last step
             body.close()
 
 

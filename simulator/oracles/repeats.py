@@ -161,7 +161,8 @@ class Repeats(Oracle):
             return
         if event.process in self._failing or any(one is Phase.REVOKING for one in process.left.values()):
             return
-        if any(tenure.unanswered for tenure in process.left):
+        # There is one commit at a time, so an answer that does not come holds back the next.
+        if any(one.answered is None for one in self.truth.commits.values() if one.process is process):
             return
         for tenure in process.left:
             one = tenure.uncovered()

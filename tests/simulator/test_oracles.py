@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from simulator.oracles import ORACLES, Expectations, watch
@@ -12,6 +15,7 @@ from trio_consumer import ConfigurationError
 
 from .story import P0, A, Story, owner
 
+REFERENCE = Path(__file__).parents[2] / "docs/reference/oracles.md"
 JEPSEN = {"", "lost-write", "poll-skip", "nonmonotonic-poll", "unseen", "G1a"}
 
 
@@ -26,6 +30,19 @@ def test_each_oracle_has_a_file_of_its_own() -> None:
     modules = [oracle.__module__ for oracle in ORACLES.values()]
     assert len(set(modules)) == len(ORACLES)
     assert all(oracle.__module__ == f"simulator.oracles.{name.replace('-', '_')}" for name, oracle in ORACLES.items())
+
+
+@pytest.mark.parametrize(
+    ("heading", "liveness"), [("## What must never happen", False), ("## What must happen in time", True)]
+)
+def test_the_reference_says_what_the_registry_says(heading: str, liveness: bool) -> None:
+    wanted = [
+        f"| `{name}` | {oracle.promise} | {oracle.anomaly} | {oracle.says} |"
+        for name, oracle in ORACLES.items()
+        if oracle.liveness is liveness
+    ]
+    section = REFERENCE.read_text(encoding="utf-8").split(heading, 1)[1].split("\n## ", 1)[0]
+    assert re.findall(r"^\| `.*$", section, re.MULTILINE) == wanted, "\n".join(wanted)
 
 
 def test_an_unknown_oracle_is_refused() -> None:
