@@ -57,14 +57,14 @@ class Nemesis:
         world.cluster.allow(TOPIC)
         for number in range(1, self._extra + 1):
             world.members.leave(f"x{number}", for_good=True)
-        if world.scenario.static and world.scenario.protocol == "cooperative-sticky":
+        if world.scenario.static and world.scenario.protocol != "consumer":
             world.clock.after(2 * SESSION_SECONDS, self._shake)
 
     def _shake(self) -> None:
         """One more rebalance, by a guest.
 
-        A static member that restarts while it is to give back a partition gets the rest without a rebalance, and has
-        nothing to give back; so the partition stays unowned until the next one. Kafka's own doing.
+        A static member that restarts gets its assignment of before, without a rebalance. So a partition that it was to
+        give back stays unowned until the next one, and so do partitions that were added meanwhile. Kafka's own doing.
         """
         self._extra += 1
         name = f"x{self._extra}"
