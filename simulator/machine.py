@@ -30,7 +30,7 @@ from .oracles import watch
 from .runtime.run import Stepped, stepped
 from .runtime.schedulers import Delays
 from .strategies import RELAXED, HypothesisSource
-from .subject import Actor, GivenProducer, Subject, cast, under_faults
+from .subject import Actor, GivenProducer, cast, under_faults
 from .tape import DrawnDice
 from .world.expect import expectations
 from .world.history import ProcessFrozen, ProcessThawed, Violated
@@ -60,7 +60,7 @@ class SteppedWorld(World):
             self.begin()
             await self._told.wait()
             self.heal()
-            with trio.move_on_after(self.scenario.heal_seconds):
+            with trio.move_on_after(self.scenario.heal_seconds):  # noqa: ASYNC912
                 while not self.done():  # noqa: ASYNC110  asks the broker, which tells nobody
                     await trio.sleep(0.1)
             await self.finish()
@@ -80,7 +80,7 @@ class WorldMachine(RuleBasedStateMachine):
         world: The world, for rules of your own.
     """
 
-    subject: ClassVar[Subject] = staticmethod(_sleeps)
+    subject: ClassVar[Any] = staticmethod(_sleeps)
     given: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:

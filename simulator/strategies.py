@@ -61,9 +61,9 @@ class HypothesisSource:
         self._left -= 1
         try:
             return getattr(self._case, how)(*arguments)
-        except BaseException as stop:  # StopTest is none of our business, and must not be lost
+        except BaseException as stop:  # noqa: ASYNC103  StopTest is none of our business, and must not be lost
             self._stopped = stop
-            return 0
+            return 0  # noqa: ASYNC104
 
 
 @st.composite

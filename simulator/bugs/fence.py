@@ -14,7 +14,7 @@ RETURNS = {
     "scale": {"handler-ignores-cancellation": 60.0},
     "keys": 3,
     "fault_seconds": 10.0,
-    "options": {"grace": 0.0, "revoke_deadline": 1.0},
+    "options": {"grace": 0.0, "revoke_deadline": 0.3},
 }
 """Partitions come back to a member whose handlers have not left."""
 
@@ -108,8 +108,8 @@ BUGS = (
     Bug(
         name="stale-run-hides-fresh-record",
         says="drops a fetched record as known already while a handler of an ended tenure has its offset",
-        oracle="progress",
-        also=("stuck",),
+        oracle="order",
+        also=("progress", "stuck"),
         edits=(
             Edit(
                 "trio_consumer.core.intake:_deliver",

@@ -44,9 +44,10 @@ BUGS = (
             ),
         ),
         given={
-            "members": 3,
-            "faults": frozenset({"commit-delayed", "member-expelled"}),
-            "scale": {"commit-delayed": 8.0},
+            "members": 4,
+            "faults": frozenset({"cut-past-session"}),
+            "fault_seconds": 6.0,
+            "options": {"commit_interval": 0.02},
         },
     ),
     Bug(

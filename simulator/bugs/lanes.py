@@ -102,8 +102,8 @@ BUGS = (
     Bug(
         name="opened-tenure-wakes-nobody",
         says="opens a tenure after its start hook and wakes no worker for what had come by then",
-        oracle="stuck",
-        also=("progress",),
+        oracle="progress",
+        also=("stuck",),
         edits=(Edit("trio_consumer.hooks:Hooks._run_start", "self._opened()", "pass"),),
         given={"hooks": True, "faults": frozenset({"hook-slow", "rebalance-storm"}), "scale": {"hook-slow": 6.0}},
     ),

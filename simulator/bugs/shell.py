@@ -26,8 +26,8 @@ BUGS = (
     Bug(
         name="full-queue-stops-polling",
         says="does not poll while its queues are full",
-        oracle="session",
-        also=("progress",),
+        oracle="progress",
+        also=("session",),
         edits=(
             Edit(
                 f"{POLLER}._let_workers_catch_up",

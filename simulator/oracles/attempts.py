@@ -18,7 +18,7 @@ class Attempts(Oracle):
         return {HandlerStarted: self._started}
 
     def _started(self, event: HandlerStarted) -> None:
-        tenure = self.truth.tenure(event.process, event.partition)
+        tenure = self.truth.started.tenure
         if tenure is None or event.offset < tenure.low < INFINITY:
             return  # it may have been tried before the tenure started over
         attempt = tenure.failures.get(event.offset, 0) + 1

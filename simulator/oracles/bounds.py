@@ -40,7 +40,7 @@ class Bounds(Oracle):
         }
 
     def _started(self, event: HandlerStarted) -> None:
-        running = len(self.truth.processes[event.process].running)
+        running = len(self.truth.started.process.running)
         if running > self.expected.concurrency:
             self.found(f"{event.process} runs {running} handlers at once; {self.expected.concurrency} are allowed")
 
@@ -51,11 +51,11 @@ class Bounds(Oracle):
         total = 0
         for tenure in process.holding.values():
             total += tenure.queued
-        if total > expected.queued_records_max + self._cancelled(process):
+        if total > expected.queued_records_max and total > expected.queued_records_max + self._cancelled(process):
             self.found(f"{process.name} has {total} records waiting; {expected.queued_records_max} are allowed")
         tenure_of = process.holding.get(event.partition)
         most = expected.queued_records_max_per_partition + 2 * expected.batch
-        if tenure_of is not None and tenure_of.queued > most + self._cancelled(process):
+        if tenure_of is not None and tenure_of.queued > most and tenure_of.queued > most + self._cancelled(process):
             self.found(
                 f"{process.name} has {tenure_of.queued} records of {event.partition} waiting; {most} are allowed, "
                 "with those on their way"

@@ -38,10 +38,10 @@ class Cancelled(Oracle):
 
     def _ended(self, event: HandlerEnded) -> None:
         call = self.truth.ended
-        if call is None or not self.expected.cancellable or event.outcome == "cancelled":
+        tenure = None if call is None else call.tenure
+        if call is None or tenure is None or tenure.phase is Phase.ACTIVE:
             return
-        tenure, now = call.tenure, self.truth.now
-        if tenure is None or call.epoch != tenure.epoch:
+        if not self.expected.cancellable or event.outcome == "cancelled" or call.epoch != tenure.epoch:
             return
         if tenure.phase is Phase.LOST:
             begun, grace, why = tenure.since, 0.0, "was lost"
@@ -50,7 +50,7 @@ class Cancelled(Oracle):
             why = "was to be given back, and the grace was over"
         else:
             return
-        late = now - begun - grace
+        late = self.truth.now - begun - grace
         if late > AT_ONCE_SECONDS and call.process.was_frozen < begun and not self._ignores(call):
             self.found(f"the handler of {call} in {event.process} {event.outcome} {late:.3g} s after {tenure} {why}")
 

@@ -32,7 +32,8 @@ class CommitOwner(Oracle):
         tenure, newest = asked.tenures.get(event.partition), self.truth.log(event.partition).newest
         if tenure is None or newest is None or newest.process is asked.process or newest.number < tenure.number:
             return
-        if not self.truth.causes.evicts(newest.process.name):  # else it may itself be the one that was put out
+        # An assignment may be told late, to a process that was put out since; not if a commit of it was taken.
+        if newest.landed or not self.truth.causes.evicts(newest.process.name):
             self.found(
                 f"the broker took commit {event.number} of {event.process} for {event.partition}@{event.offset} of "
                 f"tenure {tenure.number}, when {newest.process.name} had been given it (tenure {newest.number})"

@@ -24,7 +24,7 @@ class Fence(Oracle):
         return {HandlerStarted: self._started, HandlerEnded: self._ended, CommitAsked: self._asked}
 
     def _started(self, event: HandlerStarted) -> None:
-        tenure = self.truth.processes[event.process].running[event.call].tenure
+        tenure = self.truth.started.tenure
         if tenure is None:
             self.found(f"{event.process} starts {event.partition}@{event.offset} of a partition that is not its own")
         elif tenure.phase is not Phase.ACTIVE:
@@ -32,7 +32,7 @@ class Fence(Oracle):
 
     def _ended(self, event: HandlerEnded) -> None:
         call = self.truth.ended
-        if call is None or call.counts or event.outcome != "succeeded":
+        if call is None or call.counted or event.outcome != "succeeded":
             return
         now = self.truth.tenure(event.process, event.partition)
         if now is not None and event.offset in now.incomplete:

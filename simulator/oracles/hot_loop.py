@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from ..world.history import (
-    AssignmentDelivered,
     CommitAsked,
     ErrorDelivered,
     FetchPaused,
     FetchResumed,
-    HandlerEnded,
-    HandlerStarted,
-    LossDelivered,
     RecordsDelivered,
-    RevokeDelivered,
 )
 from .oracle import Oracle, Subscriptions
 
@@ -30,17 +25,12 @@ class HotLoop(Oracle):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
-        self._idle: dict[str, tuple[float, int]] = {}
+        self._idle: dict[str, tuple[float, int, int]] = {}
         self._positions: dict[tuple[str, object], int] = {}
 
     def subscriptions(self) -> Subscriptions:
-        progress, command = self._progress, self._command
+        command = self._command
         return {
-            HandlerStarted: progress,
-            HandlerEnded: progress,
-            AssignmentDelivered: progress,
-            RevokeDelivered: progress,
-            LossDelivered: progress,
             RecordsDelivered: self._delivered,
             CommitAsked: command,
             ErrorDelivered: command,
@@ -48,20 +38,14 @@ class HotLoop(Oracle):
             FetchResumed: command,
         }
 
-    def _progress(
-        self, event: HandlerStarted | HandlerEnded | AssignmentDelivered | RevokeDelivered | LossDelivered
-    ) -> None:
-        if self._idle:
-            self._idle.pop(event.process, None)
-
     def _delivered(self, event: RecordsDelivered) -> None:
         if self.truth.phase != "heal":
             return
         place = (event.process, event.partition)
-        if event.offsets or event.position != self._positions.get(place):
+        if event.position != self._positions.get(place):
             self._positions[place] = event.position
             self._idle.pop(event.process, None)
-        else:
+        elif not event.offsets:
             self._count(event.process)
 
     def _command(self, event: CommitAsked | ErrorDelivered | FetchPaused | FetchResumed) -> None:
@@ -70,10 +54,11 @@ class HotLoop(Oracle):
 
     def _count(self, process: str) -> None:
         now = self.truth.now
-        began, count = self._idle.get(process, (now, 0))
-        if now - began >= 1:
+        acts = self.truth.process(process).acts
+        began, count, before = self._idle.get(process, (now, 0, acts))
+        if now - began >= 1 or before != acts:
             began, count = now, 0
         count += 1
-        self._idle[process] = (began, count)
+        self._idle[process] = (began, count, acts)
         if count == IDLE_COMMANDS_MAX + 1:
             self.found(f"{process} did {count} things within {now - began:.3g} s, to no effect")

@@ -71,18 +71,21 @@ class Order(Oracle):
         lane = self._lane(event.partition, event.key)
         if lane is None:
             return
-        call = self.truth.processes[event.process].running[event.call]
-        what = f"{event.process} starts {call}"
+        call = self.truth.started
         running = self._running.setdefault(event.process, {})
         other = running.get(lane)
         if other is not None:
-            self.found(f"{what} while {other} of its lane runs")
+            self._broken(call, f"while {other} of its lane runs")
         running[lane] = call
         if call.tenure is not None:
-            self._in_tenure(call.tenure, lane, event.offset, what)
-        self._in_log(event.partition, lane, event.offset, what)
+            self._in_tenure(call, call.tenure, lane)
+        self._in_log(call, lane)
 
-    def _in_tenure(self, tenure: Tenure, lane: Hashable, offset: int, what: str) -> None:
+    def _broken(self, call: Call, why: str) -> None:
+        self.found(f"{call.process.name} starts {call} {why}")
+
+    def _in_tenure(self, call: Call, tenure: Tenure, lane: Hashable) -> None:
+        offset = call.offset
         if offset < tenure.low < INFINITY:
             return  # it may have begun before the tenure started over
         lanes = self._last.setdefault((tenure.number, tenure.epoch), {})
@@ -90,19 +93,19 @@ class Order(Oracle):
         if last is None or offset > last:
             lanes[lane] = offset
             if last is not None and last in tenure.incomplete:
-                self.found(f"{what} although {last} of its lane, which it had begun, is not resolved")
+                self._broken(call, f"although {last} of its lane, which it had begun, is not resolved")
         elif offset < last:
-            self.found(f"{what} after {last} of its lane")
+            self._broken(call, f"after {last} of its lane")
 
-    def _in_log(self, partition: Partition, lane: Hashable, offset: int, what: str) -> None:
+    def _in_log(self, call: Call, lane: Hashable) -> None:
         waiting = self._lanes.get(lane)
         if not waiting:
             return
-        pending, gone = self.truth.log(partition).pending, 0
+        pending, offset, gone = call.log.pending, call.offset, 0
         for first in waiting:
             if first in pending:
                 if first < offset:
-                    self.found(f"{what} although nobody has handled {first} of its lane")
+                    self._broken(call, f"although nobody has handled {first} of its lane")
                 break
             gone += 1
         if gone:

@@ -20,10 +20,10 @@ class Owner(Oracle):
         return {HandlerStarted: self._started}
 
     def _started(self, event: HandlerStarted) -> None:
-        newest = self.truth.logs[event.partition].newest if event.partition in self.truth.logs else None
-        if newest is None or newest.process.name == event.process or not newest.held or not newest.process.alive:
+        call = self.truth.started
+        tenure, newest = call.tenure, call.log.newest
+        if newest is tenure or newest is None or newest.process is call.process or not newest.held:
             return
-        tenure = self.truth.tenure(event.process, event.partition)
         evicts = self.truth.causes.evicts
         if tenure is not None and not evicts(event.process) and not evicts(newest.process.name):
             self.found(

@@ -30,7 +30,7 @@ class Repeats(Oracle):
     """Four ways to run more again than has to.
 
     - Handling what the tenure was told is complete, or has resolved itself.
-    - A commit that does not tell all that is resolved, although it fits.
+    - A commit that does not tell all that is resolved, although it fits, or leaves out what failed to be committed.
     - Giving a partition back, or ending, without a commit of all that is resolved, although nothing was in the way.
     - Any repeat at all where there are no faults.
     """
@@ -64,7 +64,7 @@ class Repeats(Oracle):
     def _started(self, event: HandlerStarted) -> None:
         if self._suspects:
             self._goes_on(event)
-        call = self.truth.processes[event.process].running[event.call]
+        call = self.truth.started
         tenure, offset = call.tenure, event.offset
         if tenure is None or offset < tenure.low < INFINITY:
             return
@@ -84,6 +84,8 @@ class Repeats(Oracle):
 
     def _asked(self, event: CommitAsked) -> None:
         process = self.truth.process(event.process)
+        if not event.in_revoke:
+            self._look_for_failed(event, process)
         for partition, tenure in self.truth.commits[event.number].tenures.items():
             if tenure is None or not (tenure.done or tenure.restored):
                 continue
@@ -96,6 +98,12 @@ class Repeats(Oracle):
 
     def _fits_one(self, process: Process) -> bool:
         return self.expected.offset_map_characters_max >= MAP_CHARACTERS_MIN and not process.too_large
+
+    def _look_for_failed(self, event: CommitAsked, process: Process) -> None:
+        for tenure in process.holding.values():
+            failed = tenure.trouble and not tenure.unanswered and tenure.phase is Phase.ACTIVE
+            if failed and tenure.partition not in event.offsets:
+                self.found(f"commit {event.number} of {event.process} leaves out {tenure}, whose last one has failed")
 
     def _look_for_missing(self, event: CommitAsked, tenure: Tenure, offset: int, ranges: Ranges) -> None:
         for one in tenure.done:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
-from trio_consumer import Partition
-
 from ..world.history import FetchPaused, HandlerEnded, HandlerStarted, RecordsDelivered
+from .logs import NEVER
 from .oracle import Oracle, Subscriptions
-from .tenures import Tenure
+from .tenures import Call, Tenure
 
 PATIENCE_SECONDS = 2.5
 """How long a record may wait for a worker although one is free: tenure hooks may take some of it."""
@@ -32,7 +29,6 @@ class Stuck(Oracle):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._busy: dict[str, float] = {}
-        self._lane_busy: dict[Hashable, float] = {}
         self._parked: dict[str, int] = {}
         self._queued: dict[str, int] = {}
         self._suspects: dict[str, str] = {}
@@ -50,39 +46,41 @@ class Stuck(Oracle):
     def _started(self, event: HandlerStarted) -> None:
         if self._suspects and event.process in self._suspects:
             self.found(self._suspects.pop(event.process))
-        tenure, now = self.truth.tenure(event.process, event.partition), self.truth.now
-        if tenure is None or event.attempt > 1 or event.offset in tenure.bad:
+        call, now = self.truth.started, self.truth.now
+        tenure = call.tenure
+        if (
+            tenure is None
+            or event.attempt > 1
+            or not tenure.arrivals
+            or now - tenure.arrivals[0][1] <= PATIENCE_SECONDS
+        ):
             return
         arrived = tenure.arrived(event.offset)
-        if now - arrived <= PATIENCE_SECONDS:
+        if now - arrived <= PATIENCE_SECONDS or event.offset in tenure.bad:
             return
-        since = max(
-            arrived,
-            self._busy.get(event.process, 0.0),
-            self._lane_busy.get(self._lane(event.process, event.partition, event.key), 0.0),
-            tenure.process.was_frozen,
-        )
+        since = max(arrived, self._busy.get(event.process, 0.0), self._lane_busy(call), call.process.was_frozen)
         if now - since > PATIENCE_SECONDS:
             place = f"{event.partition}@{event.offset}"
             self.found(f"{event.process} starts {place} {now - since:.3g} s after it could have")
 
-    def _lane(self, process: str, partition: Partition, key: bytes | None) -> Hashable:
-        if self.expected.order == "partition":
-            return (process, partition)
-        if self.expected.order == "unordered" or (key is None and self.expected.null_key == "unordered"):
-            return None
-        return (process, partition, key)
+    def _lane_busy(self, call: Call) -> float:
+        """Until when another handler of the same lane ran in this process."""
+        if self.expected.order == "unordered":
+            return NEVER
+        if self.expected.order == "key" and call.key is None and self.expected.null_key == "unordered":
+            return NEVER
+        for other in reversed(call.process.finished):
+            if other.partition == call.partition and (self.expected.order == "partition" or other.key == call.key):
+                return other.ended
+        return NEVER
 
     def _ended(self, event: HandlerEnded) -> None:
-        call, now = self.truth.ended, self.truth.now
+        call = self.truth.ended
         if call is None:
             return
         process = call.process
-        lane = self._lane(event.process, call.partition, call.key)
-        if lane is not None:
-            self._lane_busy[lane] = now
         if len(process.running) + 1 >= self.expected.concurrency:
-            self._busy[event.process] = now
+            self._busy[event.process] = self.truth.now
         if event.outcome == "failed":
             parked = sum(len(tenure.waiting) for tenure in process.holding.values())
             if parked > self._parked.get(event.process, 0):

@@ -12,7 +12,7 @@ from trio_consumer import Partition
 from trio_consumer.core.offset_map import contains
 
 from ..world import history as h
-from .logs import INFINITY, NEVER
+from .logs import INFINITY, NEVER, Log
 from .pending import Pending, Ranges
 
 
@@ -27,11 +27,24 @@ class Phase(Enum):
 
 
 class Call:
-    """One call of a handler."""
+    """One call of a handler.
 
-    __slots__ = ("attempt", "began", "epoch", "key", "number", "offset", "partition", "process", "tenure", "twice")
+    Attributes:
+        number: Unique in the world.
+        process: Where.
+        tenure: The tenure of its start; ``None`` if the process had none.
+        log: Of the partition.
+        twice: True if the same record was being handled in this tenure already.
+        ended: When it ended; infinity until then.
+        counted: Once it has ended: whether its outcome still meant something for its tenure.
+    """
 
-    def __init__(self, event: h.HandlerStarted, process: Process, tenure: Tenure | None, now: float) -> None:
+    __slots__ = (
+        "attempt", "began", "counted", "ended", "epoch", "key", "log", "number", "offset", "partition", "process",
+        "tenure", "twice",
+    )  # fmt: skip
+
+    def __init__(self, event: h.HandlerStarted, process: Process, tenure: Tenure | None, log: Log, now: float) -> None:
         self.number = event.call
         self.process = process
         self.tenure = tenure
@@ -40,7 +53,10 @@ class Call:
         self.offset = event.offset
         self.key = event.key
         self.attempt = event.attempt
+        self.log = log
         self.began = now
+        self.ended = INFINITY
+        self.counted = False
         self.twice = tenure is not None and event.offset in tenure.flying
 
     @property
@@ -78,6 +94,7 @@ class Tenure:
         incomplete: Delivered and not resolved here.
         older: The same, of earlier epochs and below where the tenure started over.
         kept: Resolved in earlier epochs, and below where the tenure started over: these need not be handled again.
+        landed: True once a broker has taken a commit of it, so that it was the owner then.
         low: The lowest offset that it started over from; infinity if it never did.
         done: Resolved here, and not known to be covered by a commit that was acknowledged.
         flying: Offsets whose handlers run.
@@ -95,8 +112,8 @@ class Tenure:
 
     __slots__ = (
         "acknowledged", "arrivals", "bad", "began", "done", "doubted", "end", "epoch", "failures", "flying",
-        "incomplete", "kept", "low", "newest", "number", "older", "partition", "phase", "position", "process", "restored",
-        "revoked", "since", "start", "trouble", "trusted", "unanswered", "waiting", "window",
+        "incomplete", "kept", "landed", "low", "newest", "number", "older", "partition", "phase", "position", "process",
+        "restored", "revoked", "since", "start", "trouble", "trusted", "unanswered", "waiting", "window",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +135,7 @@ class Tenure:
         self.window = window
         self.epoch = -1
         self.unanswered = 0
+        self.landed = False
         self.low: float = INFINITY
         self.older = Pending()
         self.kept: set[int] = set()
@@ -244,6 +262,8 @@ class Process:
         was_frozen: When it last was; the beginning of time if never.
         holding: Its tenures, by partition.
         running: Its handlers, by number of the call; also of tenures that have ended.
+        finished: Its handlers that have ended, in order of time.
+        acts: How much has happened to it: assignments, deliveries, handlers.
         resets: Partitions whose position the client has reset.
         windows: By partition, how many values the log had when its last tenure here began, else when the process did.
         too_large: True once a commit was refused for its metadata.
@@ -252,8 +272,8 @@ class Process:
     """
 
     __slots__ = (
-        "alive", "ended", "frozen", "holding", "left", "name", "overtaken", "resets", "running", "too_large",
-        "was_frozen", "windows",
+        "acts", "alive", "ended", "finished", "frozen", "holding", "left", "name", "overtaken", "resets", "running",
+        "too_large", "was_frozen", "windows",
     )  # fmt: skip
 
     def __init__(self, name: str, windows: dict[Partition, int]) -> None:
@@ -264,6 +284,8 @@ class Process:
         self.was_frozen = NEVER
         self.holding: dict[Partition, Tenure] = {}
         self.running: dict[int, Call] = {}
+        self.finished: list[Call] = []
+        self.acts = 0
         self.resets: set[Partition] = set()
         self.windows = windows
         self.too_large = False

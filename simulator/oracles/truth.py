@@ -51,7 +51,8 @@ class Truth:
         topics: Topics that exist: their id and their number of partitions.
         processes: By name.
         commits: What was asked for, by number.
-        ended: The call that `history.HandlerEnded` told of.
+        started: The call that `history.HandlerStarted` told of last.
+        ended: The call that `history.HandlerEnded` told of last; ``None`` if it was never told that it started.
         skipped: Whether that one was the last attempt of a record that is skipped then.
         now: Virtual time.
         phase: Of the world: ``""``, ``faults``, ``heal`` or ``end``.
@@ -65,6 +66,7 @@ class Truth:
         self.topics: dict[str, tuple[int, int]] = {}
         self.processes: dict[str, Process] = {}
         self.commits: dict[int, Asked] = {}
+        self.started: Call
         self.ended: Call | None = None
         self.skipped = False
         self.now = 0.0
@@ -205,6 +207,7 @@ class Truth:
 
     def _assigned(self, event: h.AssignmentDelivered) -> None:
         process = self.process(event.process)
+        process.acts += 1
         for partition, number in event.tenures.items():
             log = self.log(partition)
             if (old := process.holding.get(partition)) is not None:
@@ -220,9 +223,10 @@ class Truth:
                 log.newest = tenure
 
     def _revoked(self, event: h.RevokeDelivered) -> None:
-        holding = self.process(event.process).holding
+        process = self.process(event.process)
+        process.acts += 1
         for partition in event.partitions:
-            if (tenure := holding.get(partition)) is not None:
+            if (tenure := process.holding.get(partition)) is not None:
                 tenure.move_on(Phase.REVOKING, self.now)
                 tenure.revoked = self.now
 
@@ -236,13 +240,17 @@ class Truth:
                     log.given_back = len(log.values) - 1
 
     def _lost(self, event: h.LossDelivered) -> None:
-        holding = self.process(event.process).holding
+        process = self.process(event.process)
+        process.acts += 1
         for partition in event.partitions:
-            if (tenure := holding.pop(partition, None)) is not None:
+            if (tenure := process.holding.pop(partition, None)) is not None:
                 tenure.move_on(Phase.LOST, self.now)
 
     def _delivered(self, event: h.RecordsDelivered) -> None:
-        tenure = self.process(event.process).holding.get(event.partition)
+        process = self.process(event.process)
+        tenure = process.holding.get(event.partition)
+        if event.offsets:
+            process.acts += 1
         if tenure is not None:
             tenure.deliver(event.offsets, event.position, event.end, self.now)
 
@@ -285,6 +293,8 @@ class Truth:
         asked = self.commits.get(event.number)
         if asked is not None:
             asked.applied.add(event.partition)
+            if not asked.anew and (tenure := asked.tenures.get(event.partition)) is not None:
+                tenure.landed = True
         elif not event.number:  # somebody else's decision
             log.excuse_below(event.offset)
 
@@ -307,23 +317,30 @@ class Truth:
     def _started(self, event: h.HandlerStarted) -> None:
         process = self.process(event.process)
         tenure = process.holding.get(event.partition)
-        process.running[event.call] = Call(event, process, tenure, self.now)
+        process.acts += 1
+        call = Call(event, process, tenure, self.log(event.partition), self.now)
+        self.started = process.running[event.call] = call
         if tenure is not None:
             tenure.flying.add(event.offset)
             tenure.waiting.discard(event.offset)
 
     def _handler_ended(self, event: h.HandlerEnded) -> None:
-        call = self.ended = self.process(event.process).running.pop(event.call, None)
+        process = self.process(event.process)
+        call = self.ended = process.running.pop(event.call, None)
         self.skipped = False
         if call is None:
             return
-        tenure, offset, counts = call.tenure, call.offset, call.counts
+        process.acts += 1
+        process.finished.append(call)
+        call.ended = self.now
+        tenure, offset = call.tenure, call.offset
+        counts = call.counted = call.counts
         expected = self.expectations
         done = event.outcome == "succeeded"
         if counts and event.outcome == "failed" and expected.exhausted == "skip":
             done = self.skipped = expected.attempts is not None and call.attempt >= expected.attempts
         if done:
-            log = self.log(call.partition)
+            log = call.log
             log.pending.discard(offset)
             log.done.add(offset)
         if not counts or tenure is None:

@@ -23,6 +23,10 @@ def _always(deadline: float) -> bool:
     return True
 
 
+def _raise(error: Exception) -> None:
+    raise error
+
+
 class Timer:
     """Something that happens later."""
 
@@ -45,6 +49,7 @@ class VirtualClock(trio.abc.Clock):
     Attributes:
         now: Virtual seconds since the world began.
         stuck: Called when no task can run and nothing is due: the world would wait for ever.
+        failed: Called with what a timer's function has raised.
         eventful: Called with Trio's next deadline after timers have fired: whether Trio has to look at what they did.
     """
 
@@ -52,6 +57,7 @@ class VirtualClock(trio.abc.Clock):
         self.now = 0.0
         self.stuck: Callable[[], object] = lambda: None
         self.eventful: Callable[[float], object] = _always
+        self.failed: Callable[[Exception], object] = _raise
         # By time, then by the order in which they were set. Tuples, since a heap compares a lot.
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = 0
@@ -92,7 +98,10 @@ class VirtualClock(trio.abc.Clock):
             act = timer.act
             if act is not None:
                 timer.act = None
-                act(*timer.arguments)
+                try:
+                    act(*timer.arguments)
+                except Exception as error:
+                    self.failed(error)
 
     # What Trio asks
 

@@ -66,3 +66,4 @@ class Broken(WorldError):
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(f"the world broke outside of its tasks: {type(cause).__name__}: {cause}")
+        self.__cause__ = cause

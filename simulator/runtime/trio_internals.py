@@ -189,7 +189,7 @@ class Loop:
             _unshield(scope)
         if dying:
             # Time must not pass before the next look, or a shield that was raised just now would outlive it.
-            self.clock.at(self.clock.now, _nothing)
+            self.clock.at(self.clock.now, int)
         self._special = bool(frozen or dying or self._held)
 
     # Limits
@@ -246,15 +246,19 @@ class Loop:
         with _installed(self):
             self._runner = runner = _runner(self.clock, self._interrupt)
             clock = self.clock
-            before = clock.stuck, clock.eventful
-            clock.stuck, clock.eventful = self._stuck, self.eventful
+            before = clock.stuck, clock.eventful, clock.failed
+            clock.stuck, clock.eventful, clock.failed = (
+                self._stuck,
+                self.eventful,
+                lambda error: self.end(Broken(error)),
+            )
             self._send = internals.unrolled_run(runner, world, ()).send
             try:
                 self._send(None)
                 self._first = runner.init_task._counter
                 yield
             finally:
-                clock.stuck, clock.eventful = before
+                clock.stuck, clock.eventful, clock.failed = before
                 if not self.ended and not self._broken:
                     self.end(WorldError("the world was left before its end"))
                     self.go_on()
@@ -353,14 +357,8 @@ class _NoInputOutput:
     def process_events(self, events: object) -> None:
         pass
 
-    def force_wakeup(self) -> None:
-        pass
-
     def statistics(self) -> None:
         return None
-
-    def notify_closing(self, fd: object) -> None:
-        pass
 
 
 class _Wakeup:
@@ -458,7 +456,7 @@ def _abandon(runner: Any) -> None:
             nursery._children.clear()
         try:
             task.coro.close()
-        except BaseException:  # whatever it is, the world is over
+        except BaseException:  # noqa: ASYNC103  whatever it is, the world is over
             _undead.append(task.coro)
     logging.disable(muted)
 
@@ -494,7 +492,3 @@ def _is_interrupt(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup(KeyboardInterrupt) is not None
     return isinstance(error, KeyboardInterrupt)
-
-
-def _nothing() -> None:
-    pass

@@ -93,9 +93,7 @@ def _options(source: Dice) -> dict[str, Any]:
         "offset_map_characters_max": source.choice((4095, 4095, 60, 20, 0)),
     }
     # Mostly the plain ones: a limit of one record hides what needs many.
-    return {
-        name: value for name, value in drawn.items() if source.chance(0.6) or name in ("revoke_deadline", "grace")
-    }
+    return {name: value for name, value in drawn.items() if source.chance(0.6) or name in ("revoke_deadline", "grace")}
 
 
 def _settings(source: Dice) -> dict[str, Any]:

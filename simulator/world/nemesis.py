@@ -195,9 +195,7 @@ class Nemesis:
             nodes = None if node is None else [node]
         elif kind == "cut-leader":
             nodes = [self._dice.choice(world.cluster.nodes)]
-        world.network.cut(
-            name, nodes, requests=kind != "cut-responses", responses=kind != "cut-requests"
-        )
+        world.network.cut(name, nodes, requests=kind != "cut-responses", responses=kind != "cut-requests")
         past = kind == "cut-past-session"
         seconds = self._dice.uniform(1.1, 2.0) if past else self._dice.uniform(0.01, 0.9)
         self._for_a_while(seconds * SESSION_SECONDS, world.network.mend, name)

@@ -107,12 +107,13 @@ class Scenario:
         return options
 
     def pasted(self) -> str:
-        """As one would write it in a test: what differs from the defaults, with faults in order of name."""
-        fields = {field.name: field for field in attrs.fields(Scenario)}
-        parts = []
-        for name, field in fields.items():
-            value = getattr(self, name)
-            if name != "seed" and value == (field.default.factory() if hasattr(field.default, "factory") else field.default):
+        """As one would write it in a test: what differs from the defaults, names in order."""
+        plain = Scenario(seed=self.seed)
+        parts = [f"seed={self.seed}"]
+        for field in attrs.fields(Scenario):
+            value = getattr(self, field.name)
+            if field.name == "seed" or value == getattr(plain, field.name):
                 continue
-            parts.append(f"{name}={{{', '.join(map(repr, sorted(value)))}}}" if isinstance(value, frozenset) else f"{name}={value!r}")
+            text = f"{{{', '.join(map(repr, sorted(value)))}}}" if isinstance(value, frozenset) else repr(value)
+            parts.append(f"{field.name}={text}")
         return f"Scenario({', '.join(parts)})"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_consumer import Partition, Record
+from trio_consumer.record import Headers
 
 from .history import DeadLettered, EffectApplied
 from .scenario import TOPIC, Scenario
@@ -78,7 +79,7 @@ class Producer:
         for _ in range(count):
             key, value = self._pair()
             partition = Partition(TOPIC, self._number(key, partitions))
-            headers = [("source", b"stock")] if dice.chance(0.1) else None
+            headers: Headers | None = [("source", b"stock")] if dice.chance(0.1) else None
             self._cluster.append(partition, key, value, headers=headers, timestamp=self._timestamp())
 
     def _transaction(self, count: int, partitions: int) -> None:
@@ -108,7 +109,9 @@ class Producer:
         return self._dice.below(partitions) if key is None else zlib.crc32(key) % partitions
 
     def _timestamp(self) -> int:
-        return 1_700_000_000_000 + int(self._clock.now * 1000) - (self._dice.below(5000) if self._dice.chance(0.1) else 0)
+        return (
+            1_700_000_000_000 + int(self._clock.now * 1000) - (self._dice.below(5000) if self._dice.chance(0.1) else 0)
+        )
 
 
 def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitable[None]]:

@@ -280,7 +280,9 @@ def run_world(
         moments=tuple(history),
         fired=Counter(world.faults.fired),
         transitions=Counter(
-            tuple(moment.event[1:]) for moment in history if type(moment.event) is Transition  # type: ignore[misc]
+            tuple(moment.event[1:])
+            for moment in history
+            if type(moment.event) is Transition  # type: ignore[misc]
         ),
         steps=steps.count,
         seconds=world.clock.now,

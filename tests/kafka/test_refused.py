@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.conftest import refuse
+from tests.conftest import REQUIRE_KAFKA, refuse
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable
 from tests.kafka.journal import Journal
 from tests.kafka.members import PROTOCOLS, TEST_SECONDS_MAX, Handler, running, settings_of, until
@@ -55,7 +55,7 @@ def guarded() -> Iterator[KafkaBroker]:
     except KafkaUnavailable as error:
         reason = str(error)
     if reason is not None:
-        refuse(reason)
+        refuse("Kafka", REQUIRE_KAFKA, reason)
     with closing(broker):
         yield broker
 

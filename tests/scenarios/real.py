@@ -54,6 +54,13 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await trio.to_thread.run_sync(function)
 
 
+def log_end(admin: AdminClient, partition: Partition) -> int:
+    """One past the last entry of the log."""
+    spec = {TopicPartition(*partition): OffsetSpec.latest()}  # type: ignore[no-untyped-call]
+    found = admin.list_offsets(spec, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+    return int(next(iter(found.values())).result().offset)
+
+
 class Lockstep:
     """Lets all scenarios that end the broker do so at the same moment: they share it."""
 
@@ -136,18 +143,13 @@ class Transaction:
 
     async def _end(self, end: Callable[[], object]) -> None:
         def until_marked() -> None:
-            marked = self._log_end() + 1
+            marked = log_end(self._admin, self._partition) + 1
             end()
             # It returns before the marker is written.
-            while self._log_end() < marked:
+            while log_end(self._admin, self._partition) < marked:
                 time.sleep(0.01)
 
         await in_thread(until_marked)
-
-    def _log_end(self) -> int:
-        spec = {TopicPartition(*self._partition): OffsetSpec.latest()}  # type: ignore[no-untyped-call]
-        found = self._admin.list_offsets(spec, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-        return int(next(iter(found.values())).result().offset)
 
 
 class RealKafka:
@@ -222,10 +224,13 @@ class RealKafka:
             while True:
                 try:
                     self._shared.broker.create_topic(topic, partitions)
-                    return
+                    break
                 except KafkaException as error:
                     if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                         raise
+            # The controller knows of the new one before the broker does.
+            while any(self._log_end(Partition(topic, number)) for number in range(partitions)):
+                time.sleep(0.01)
 
         await in_thread(recreate)
 
@@ -262,6 +267,13 @@ class RealKafka:
             if not await self.commit(group, who, partition, Commit(0)):
                 return who
         raise LookupError(f"no generation up to {GENERATION_MAX} is that of {member}")
+
+    def _log_end(self, partition: Partition) -> int:
+        """Where the log ends; -1 while nobody can say."""
+        try:
+            return log_end(self._shared.admin, partition)
+        except KafkaException:
+            return -1
 
     async def _describe(self, group: str) -> Any:
         return await in_thread(lambda: self._shared.admin.describe_consumer_groups([group])[group].result())

@@ -169,14 +169,29 @@ def test_a_cut_holds_packets_until_it_is_mended() -> None:
 
 def test_a_cut_of_responses_lets_requests_through() -> None:
     rig = Rig()
-    rig.network.cut("a.1", requests=False)
     rig.send(commit(0), name=0)
+    rig.settle()
+    rig.network.cut("a.1", requests=False)
     rig.send(commit(1), name=1)
+    rig.send(commit(2), name=2)
     rig.clock.advance(2)
-    assert (rig.commits, rig.answers) == ([0, 1], [])
+    assert rig.commits == [0, 1, 2]
+    assert [name for name, _ in rig.answers] == [0]
     rig.network.mend()
     rig.settle()
-    assert [name for name, _ in rig.answers] == [0, 1]
+    assert [name for name, _ in rig.answers] == [0, 1, 2]
+
+
+def test_no_connection_opens_under_a_cut_of_one_way() -> None:
+    """Its handshake needs both."""
+    rig = Rig()
+    rig.network.cut("a.1", requests=False)
+    rig.send(commit(0), name=0)
+    rig.clock.advance(2)
+    assert rig.commits == []
+    rig.network.mend()
+    rig.settle()
+    assert rig.commits == [0]
 
 
 def test_a_cut_of_requests_lets_responses_through() -> None:

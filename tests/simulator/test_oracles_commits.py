@@ -375,6 +375,9 @@ def test_an_assignment_that_is_told_too_late_makes_nobody_the_owner() -> None:
     story.assign(B)
     story.commit(A, 0)
     assert story.found == []
+    story.commit(B, 0)  # it is the owner after all
+    story.commit(A, 0)
+    assert story.found == ["commit-owner"]
 
 
 # acknowledged

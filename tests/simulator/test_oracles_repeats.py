@@ -177,6 +177,19 @@ def test_a_small_map_may_leave_out_some_but_not_all() -> None:
         assert (not story.found) is legal, (limit, metadata)
 
 
+def test_what_failed_to_be_committed_is_part_of_the_next_commit() -> None:
+    for partition, legal in ((P0, True), (P1, False)):
+        story = owner("repeats")
+        story.assign(A, 0, partition=P1)
+        story.handle(A, 0)
+        failed = story.ask(A, 1)
+        story.ask(A, 0, partition=P1)
+        assert story.found == []  # nothing is known yet
+        story.answer(failed, "_TRANSPORT")
+        story.ask(A, 1 if partition == P0 else 0, partition=partition)
+        assert (not story.found) is legal, partition
+
+
 def test_a_map_may_be_shorter_once_the_broker_refused_one() -> None:
     story = owner("repeats")
     story.add(h.CommitRefused(A, 1, "group", P0, "OFFSET_METADATA_TOO_LARGE"))

@@ -78,7 +78,7 @@ def program(seed: int, name: str) -> list[str]:
                     tell("received", number, item, seen)
 
         async def waiter(number: int) -> None:
-            with trio.move_on_at(1.0):
+            with trio.move_on_at(1.0):  # noqa: ASYNC125
                 await event.wait()
             tell("woke", number, event.is_set())
             async with condition:

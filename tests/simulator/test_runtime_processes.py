@@ -90,7 +90,7 @@ def test_a_killed_process_is_gone_at_once_whatever_it_shields(name: str) -> None
                 await trio.sleep(1000)
         finally:
             if depth:
-                await stubborn(depth - 1)
+                await stubborn(depth - 1)  # noqa: ASYNC102
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
@@ -132,7 +132,7 @@ def test_what_a_living_one_raises_is(world: World) -> None:
     async def fails() -> None:
         raise LookupError("its own")
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: ASYNC401
         world.run(fails)
     assert caught.group_contains(LookupError, match="its own")
 
@@ -153,7 +153,7 @@ def test_a_task_belongs_to_the_process_of_whoever_started_it(world: World) -> No
         world.noted.append((label, process.name if process else None))
 
     async def parent(label: str) -> None:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:  # noqa: ASYNC112
             nursery.start_soon(child, label)
 
     async def main() -> None:
@@ -190,11 +190,11 @@ def test_tasks_that_a_process_leaves_behind_are_counted(world: World) -> None:
 
 def test_a_process_that_will_not_die_is_named(world: World) -> None:
     async def undying() -> None:
-        while True:
+        while True:  # noqa: ASYNC913
             try:
                 await trio.sleep(1)
-            except trio.Cancelled:
-                continue
+            except trio.Cancelled:  # noqa: ASYNC103
+                continue  # noqa: ASYNC104
 
     world.clock.after(1, kill, world.process)
     with pytest.raises(Undying, match=r"a\.1 was killed[\s\S]*undying"):
