@@ -97,8 +97,7 @@ IMPORT_RULES = (
     ImportRule(
         scope=tuple(f"{SIMULATOR}.{name}" for name in ("kafka", "client", "world", "faults", "oracles", "runtime")),
         but=(f"{SIMULATOR}.runtime.isolation", f"{SIMULATOR}.runtime.trio_internals", f"{SIMULATOR}.runtime.digest"),
-        never=("asyncio", "datetime", "multiprocessing", "os", "queue", "secrets", "select", "signal", "socket")
-        + ("subprocess", "threading", "time", "uuid"),
+        never=tuple(name for name in EFFECTS if name not in ("confluent_kafka", "outcome", "trio")),
         why="a seed decides all that happens in a world",
     ),
     ImportRule(

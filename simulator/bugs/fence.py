@@ -139,4 +139,13 @@ BUGS = (
         source="Pyrallel-Consumer (one flag for all partitions)",
         given={"protocol": "cooperative-sticky"},
     ),
+    Bug(
+        name="overdue-handler-never-forgotten",
+        says="keeps the lane of a handler of an ended tenure blocked after the handler has left",
+        oracle="progress",
+        also=("shutdown", "stuck"),
+        edits=(Edit(f"{CORE}._detach", "del self.overdue[run]", "pass"),),
+        source="parallel-consumer #547",
+        given=RETURNS,
+    ),
 )

@@ -114,4 +114,17 @@ BUGS = (
         edits=(Edit(f"{WORKERS}._wake", "self._started < self._concurrency", "self._started <= self._concurrency"),),
         given={"options": {"concurrency": 2}},
     ),
+    Bug(
+        name="one-worker-at-a-time",
+        says="wakes no second worker while the first one waits in its handler",
+        oracle="stuck",
+        edits=(
+            Edit(
+                f"{WORKERS}._serve",
+                "self._wake(1 if suspended < 2 else min(suspended, core.scheduler.runs_ready()))",
+                "pass",
+            ),
+        ),
+        given={"handler_seconds": 0.3},
+    ),
 )

@@ -219,4 +219,25 @@ BUGS = (
         ),
         given={"options": {"offset_map_characters_max": 24}},
     ),
+    Bug(
+        name="first-of-each-range-again",
+        says="handles the first record of each completed range of an offset map again",
+        oracle="repeats",
+        edits=(
+            Edit(
+                f"{LEDGER}._use_restored", "bisect_left(offsets, start, high)", "bisect_left(offsets, start + 1, high)"
+            ),
+        ),
+    ),
+    Bug(
+        name="later-runs-one-low",
+        says="reads each run of an offset map after the first one offset too low",
+        oracle="offset-map",
+        also=("commit", "repeats"),
+        edits=(
+            Edit(
+                "trio_consumer.core.offset_map:_read_runs", "expected = start + more + 2", "expected = start + more + 1"
+            ),
+        ),
+    ),
 )

@@ -10,7 +10,16 @@ from typing import Any
 
 from trio_consumer import ConfigurationError
 
-from ..world.history import CommitApplied, CommitRefused, History, ProcessKilled, ProcessStarted, Violated
+from ..world.history import (
+    CommitApplied,
+    CommitRefused,
+    History,
+    PhaseBegan,
+    ProcessEnded,
+    ProcessKilled,
+    ProcessStarted,
+    Violated,
+)
 from .acknowledged import Acknowledged
 from .attempts import Attempts
 from .bounds import Bounds
@@ -25,7 +34,7 @@ from .expectations import Expectations
 from .fence import Fence
 from .hot_loop import HotLoop
 from .offset_map import OffsetMap
-from .oracle import Oracle
+from .oracle import Oracle, Stray
 from .order import Order
 from .orphans import Orphans
 from .outcomes import Outcomes
@@ -68,8 +77,8 @@ ORACLES: Mapping[str, type[Oracle]] = {
 }
 """By name, in the order of the promises."""
 
-_OF_BROKERS = (CommitApplied, CommitRefused, ProcessStarted)
-"""Events that name a process and count after its death."""
+_OF_OTHERS = (CommitApplied, CommitRefused, ProcessStarted, ProcessKilled, ProcessEnded)
+"""Events that name a process and count after its end."""
 
 
 class Watch:
@@ -88,14 +97,18 @@ class Watch:
         self.truth = Truth(expectations)
         self.violations: list[Violated] = []
         self._history = history
-        self._dead: set[str] = set()
+        self._gone: set[str] = set()
+        self._killed: set[str] = set()
         self._oracles = [ORACLES[name](self.truth, expectations, self._report) for name in names]
         told: dict[type, list[Callable[[Any], None]]] = {kind: [tell] for kind, tell in self.truth.listeners().items()}
         for oracle in self._oracles:
             for kind, tell in oracle.subscriptions().items():
                 told.setdefault(kind, []).append(tell)
+        self._strays = tuple(told.pop(Stray, ()))
         for kind, tells in told.items():
             history.listen(kind, self._listener(kind, tuple(tells)))
+        for kind in (ProcessKilled, ProcessEnded, PhaseBegan):
+            history.listen(kind, self._note_end)
 
     def finish(self) -> list[Violated]:
         """The world has come to its end. Returns all that was found."""
@@ -104,19 +117,39 @@ class Watch:
         return self.violations
 
     def _listener(self, kind: type, tells: tuple[Callable[[Any], None], ...]) -> Callable[[Any], None]:
-        truth, moments, dead = self.truth, self._history.moments, self._dead
-        counts_late = "process" not in getattr(kind, "_fields", ()) or kind in _OF_BROKERS
+        truth, moments, gone = self.truth, self._history.moments, self._gone
 
         def tell(event: Any) -> None:
-            if not counts_late and event.process in dead:
+            truth.now = moments[-1].time
+            for one in tells:
+                one(event)
+
+        def tell_of_process(event: Any) -> None:
+            if event.process in gone:
+                self._stray(event)
                 return
             truth.now = moments[-1].time
             for one in tells:
                 one(event)
-            if kind is ProcessKilled:
-                dead.add(event.process)
 
-        return tell
+        of_process = "process" in getattr(kind, "_fields", ()) and kind not in _OF_OTHERS
+        return tell_of_process if of_process else tell
+
+    def _note_end(self, event: Any) -> None:
+        if isinstance(event, PhaseBegan):
+            if event.phase == "end":
+                self._gone.update(self.truth.processes)
+            return
+        self._gone.add(event.process)
+        if isinstance(event, ProcessKilled):
+            self._killed.add(event.process)
+
+    def _stray(self, event: Any) -> None:
+        """Of a killed process nothing counts; of one that has ended nothing may come."""
+        if event.process not in self._killed:
+            self.truth.now = self._history.moments[-1].time
+            for one in self._strays:
+                one(event)
 
     def _report(self, oracle: Oracle, text: str, anomaly: str) -> None:
         violated = Violated(oracle.name, anomaly, text)

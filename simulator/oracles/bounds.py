@@ -48,9 +48,7 @@ class Bounds(Oracle):
         if not event.offsets:
             return
         expected, process = self.expected, self.truth.process(event.process)
-        total = 0
-        for tenure in process.holding.values():
-            total += tenure.queued
+        total = process.queued
         if total > expected.queued_records_max and total > expected.queued_records_max + self._cancelled(process):
             self.found(f"{process.name} has {total} records waiting; {expected.queued_records_max} are allowed")
         tenure_of = process.holding.get(event.partition)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trio_consumer import Partition
 
-from ..world.history import CommitApplied, DeadLettered, EffectApplied, HandlerEnded
+from ..world.history import CommitApplied, DeadLettered, EffectApplied
 from .oracle import Oracle, Subscriptions
 
 
@@ -19,7 +19,7 @@ class Effects(Oracle):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self._there: dict[Partition, set[int]] = {}
-        self._missing: dict[Partition, set[int]] = {}
+        self._covered: dict[Partition, int] = {}
 
     def subscriptions(self) -> Subscriptions:
         if not self.expected.effects:
@@ -27,25 +27,25 @@ class Effects(Oracle):
         return {
             EffectApplied: self._applied,
             DeadLettered: self._applied,
-            HandlerEnded: self._ended,
             CommitApplied: self._committed,
         }
 
     def _applied(self, event: EffectApplied | DeadLettered) -> None:
-        self._there.setdefault(event.partition, set()).add(event.offset)
-        missing = self._missing.get(event.partition)
-        if missing:
-            missing.discard(event.offset)
-
-    def _ended(self, event: HandlerEnded) -> None:
-        if event.outcome == "succeeded" and event.offset not in self._there.get(event.partition, ()):
-            self._missing.setdefault(event.partition, set()).add(event.offset)
+        there = self._there.get(event.partition)
+        if there is None:
+            there = self._there[event.partition] = set()
+        there.add(event.offset)
 
     def _committed(self, event: CommitApplied) -> None:
-        missing = self._missing.get(event.partition)
-        if missing and event.group == self.expected.group and (first := min(missing)) < event.offset:
-            self.found(
-                f"commit {event.number} of {event.process} covers {event.partition}@{first}, whose handler succeeded "
-                "without an effect"
-            )
-            missing.discard(first)
+        if event.group != self.expected.group:
+            return
+        partition, log = event.partition, self.truth.log(event.partition)
+        covered = self._covered.get(partition, log.start)
+        there = self._there.get(partition, ())
+        for offset in range(covered, event.offset):
+            if offset in log.succeeded and offset not in there:
+                self.found(
+                    f"commit {event.number} of {event.process} covers {partition}@{offset}, whose handler succeeded "
+                    "without an effect"
+                )
+        self._covered[partition] = max(covered, event.offset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..world.history import AssignmentDelivered, CommitAnswered, ErrorDelivered, HandlerEnded, ProcessEnded
+from ..world.history import AssignmentDelivered, CommitAnswered, ErrorDelivered, ProcessEnded
 from .oracle import Oracle, Subscriptions
 
 OF_THE_CLIENT = (
@@ -26,23 +26,21 @@ class Errors(Oracle):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
-        self._exhausted: set[str] = set()
         self._fatal: set[str] = set()
         self._assigned: set[str] = set()
 
     def subscriptions(self) -> Subscriptions:
         return {
-            HandlerEnded: self._handled,
             ErrorDelivered: self._told,
             CommitAnswered: self._answered,
             AssignmentDelivered: self._began,
             ProcessEnded: self._ended,
         }
 
-    def _handled(self, event: HandlerEnded) -> None:
-        most, call = self.expected.attempts, self.truth.ended
-        if event.outcome == "failed" and call is not None and most is not None and call.attempt >= most:
-            self._exhausted.add(event.process)
+    def _exhausted(self, process: str) -> bool:
+        most = self.expected.attempts
+        finished = self.truth.process(process).finished
+        return most is not None and any(call.outcome == "failed" and call.attempt >= most for call in finished)
 
     def _told(self, event: ErrorDelivered) -> None:
         if event.fatal:
@@ -60,7 +58,7 @@ class Errors(Oracle):
             return
         kind, process = event.error.split(":", 1)[0], event.process
         if kind == "HandlerFailed":
-            if process not in self._exhausted or self.expected.exhausted != "halt":
+            if not self._exhausted(process) or self.expected.exhausted != "halt":
                 self.found(f"{process} ended with {event.error}, and no record of it was exhausted")
         elif kind in OF_THE_CLIENT:
             if process in self._assigned and process not in self._fatal:

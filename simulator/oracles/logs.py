@@ -34,6 +34,7 @@ class Log:
         hidden: Control entries, and records of transactions that are undecided or were aborted.
         control: End markers of transactions, as far as they can be told from the rest.
         done: What was resolved.
+        succeeded: That part of it whose handler has succeeded.
         values: What the broker held, in order of time: offset, -1 for none, and metadata.
         newest: The tenure that was delivered last.
         given_back: How many values there were when the newest tenure was released.
@@ -43,7 +44,7 @@ class Log:
 
     __slots__ = (
         "best", "changed", "control", "done", "end", "floor", "given_back", "hidden", "high", "newest", "partition",
-        "pending", "shaken", "start", "values", "visible",
+        "pending", "shaken", "start", "succeeded", "values", "visible",
     )  # fmt: skip
 
     def __init__(self, partition: Partition) -> None:
@@ -55,6 +56,7 @@ class Log:
         self.hidden: set[int] = set()
         self.control: set[int] = set()
         self.done: set[int] = set()
+        self.succeeded: set[int] = set()
         self.values: list[tuple[int, str]] = [(-1, "")]
         self.newest: Tenure | None = None
         self.given_back = 0
@@ -98,6 +100,7 @@ class Log:
         del self.visible[bisect_left(self.visible, end) :]
         self.pending.drop_from(end)
         self.done = {offset for offset in self.done if offset < end}
+        self.succeeded = {offset for offset in self.succeeded if offset < end}
         self.hidden = {offset for offset in self.hidden if offset < end}
         self.control = {offset for offset in self.control if offset < end}
 

@@ -16,6 +16,10 @@ FINDINGS_MAX = 5
 """Of one oracle in one world; what follows is mostly the same again."""
 
 
+class Stray:
+    """Stands in subscriptions for whatever is told of a process that has ended, or after the end of the world."""
+
+
 class Oracle:
     """See the module. The truth is told of an event first.
 

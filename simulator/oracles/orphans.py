@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..world.history import CommitAsked, EffectApplied, HandlerEnded, HandlerStarted, ProcessEnded, RecordsDelivered
-from .oracle import Oracle, Subscriptions
+from .oracle import Oracle, Stray, Subscriptions
+
+ACTS = (HandlerStarted, HandlerEnded, EffectApplied, CommitAsked, RecordsDelivered)
 
 
 class Orphans(Oracle):
@@ -14,23 +18,14 @@ class Orphans(Oracle):
     says = "when a consumer has ended, none of its handlers runs, and nothing happens in its name any more"
 
     def subscriptions(self) -> Subscriptions:
-        act = self._acted
-        return {
-            ProcessEnded: self._ended,
-            HandlerStarted: act,
-            HandlerEnded: act,
-            EffectApplied: act,
-            CommitAsked: act,
-            RecordsDelivered: act,
-        }
+        return {ProcessEnded: self._ended, Stray: self._acted}
 
     def _ended(self, event: ProcessEnded) -> None:
         running = self.truth.process(event.process).running
         if running:
             self.found(f"{event.process} has ended while handlers run: {', '.join(map(str, running.values()))}")
 
-    def _acted(self, event: HandlerStarted | HandlerEnded | EffectApplied | CommitAsked | RecordsDelivered) -> None:
-        if self.truth.phase == "end":
-            self.found(f"{type(event).__name__} of {event.process} after the end of the world")
-        elif self.truth.process(event.process).ended:
-            self.found(f"{type(event).__name__} of {event.process}, which has ended")
+    def _acted(self, event: Any) -> None:
+        if isinstance(event, ACTS):
+            when = "after the end of the world" if self.truth.phase == "end" else "after its end"
+            self.found(f"{type(event).__name__} of {event.process} {when}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..world.history import FetchPaused, HandlerEnded, HandlerStarted, RecordsDelivered
+from ..world.history import FetchPaused, HandlerStarted
 from .logs import NEVER
 from .oracle import Oracle, Subscriptions
 from .tenures import Call, Tenure
@@ -28,18 +28,10 @@ class Stuck(Oracle):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
-        self._busy: dict[str, float] = {}
-        self._parked: dict[str, int] = {}
-        self._queued: dict[str, int] = {}
         self._suspects: dict[str, str] = {}
 
     def subscriptions(self) -> Subscriptions:
-        return {
-            HandlerStarted: self._started,
-            HandlerEnded: self._ended,
-            RecordsDelivered: self._delivered,
-            FetchPaused: self._paused,
-        }
+        return {HandlerStarted: self._started, FetchPaused: self._paused}
 
     # Workers
 
@@ -58,7 +50,7 @@ class Stuck(Oracle):
         arrived = tenure.arrived(event.offset)
         if now - arrived <= PATIENCE_SECONDS or event.offset in tenure.bad:
             return
-        since = max(arrived, self._busy.get(event.process, 0.0), self._lane_busy(call), call.process.was_frozen)
+        since = max(arrived, call.process.busy, self._lane_busy(call), call.process.was_frozen)
         if now - since > PATIENCE_SECONDS:
             place = f"{event.partition}@{event.offset}"
             self.found(f"{event.process} starts {place} {now - since:.3g} s after it could have")
@@ -74,32 +66,14 @@ class Stuck(Oracle):
                 return other.ended
         return NEVER
 
-    def _ended(self, event: HandlerEnded) -> None:
-        call = self.truth.ended
-        if call is None:
-            return
-        process = call.process
-        if len(process.running) + 1 >= self.expected.concurrency:
-            self._busy[event.process] = self.truth.now
-        if event.outcome == "failed":
-            parked = sum(len(tenure.waiting) for tenure in process.holding.values())
-            if parked > self._parked.get(event.process, 0):
-                self._parked[event.process] = parked
-
     # Pauses
-
-    def _delivered(self, event: RecordsDelivered) -> None:
-        if event.offsets:
-            holding = self.truth.process(event.process).holding.values()
-            self._parked[event.process] = sum(len(tenure.waiting) for tenure in holding)
-            self._queued[event.process] = sum(tenure.queued for tenure in holding)
 
     def _paused(self, event: FetchPaused) -> None:
         process = self.truth.process(event.process)
         if not self.expected.roomy_map or process.too_large or event.process in self._suspects:
             return  # a small map may be the reason
         # What the consumer had when it decided, a moment ago: at most what it had after the last delivery.
-        most = max(self._queued.get(event.process, 0), self._parked.get(event.process, 0))
+        most = max(process.queued, process.parked)
         limit = FULL_SHARE * min(self.expected.queued_records_max, self.expected.queued_records_max_per_partition)
         held: list[Tenure] = [process.holding[one] for one in event.partitions if one in process.holding]
         if held and most < limit:

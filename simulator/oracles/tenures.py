@@ -36,12 +36,13 @@ class Call:
         log: Of the partition.
         twice: True if the same record was being handled in this tenure already.
         ended: When it ended; infinity until then.
+        outcome: How it ended; ``""`` until then.
         counted: Once it has ended: whether its outcome still meant something for its tenure.
     """
 
     __slots__ = (
-        "attempt", "began", "counted", "ended", "epoch", "key", "log", "number", "offset", "partition", "process",
-        "tenure", "twice",
+        "attempt", "began", "counted", "ended", "epoch", "key", "log", "number", "offset", "outcome", "partition",
+        "process", "tenure", "twice",
     )  # fmt: skip
 
     def __init__(self, event: h.HandlerStarted, process: Process, tenure: Tenure | None, log: Log, now: float) -> None:
@@ -56,6 +57,7 @@ class Call:
         self.log = log
         self.began = now
         self.ended = INFINITY
+        self.outcome = ""
         self.counted = False
         self.twice = tenure is not None and event.offset in tenure.flying
 
@@ -264,6 +266,9 @@ class Process:
         running: Its handlers, by number of the call; also of tenures that have ended.
         finished: Its handlers that have ended, in order of time.
         acts: How much has happened to it: assignments, deliveries, handlers.
+        busy: When all of its workers last had something to do.
+        queued: Records that waited for a handler after the last delivery.
+        parked: Records that waited for another attempt, at most, since the last delivery.
         resets: Partitions whose position the client has reset.
         windows: By partition, how many values the log had when its last tenure here began, else when the process did.
         too_large: True once a commit was refused for its metadata.
@@ -272,8 +277,8 @@ class Process:
     """
 
     __slots__ = (
-        "acts", "alive", "ended", "finished", "frozen", "holding", "left", "name", "overtaken", "resets", "running",
-        "too_large", "was_frozen", "windows",
+        "acts", "alive", "busy", "ended", "finished", "frozen", "holding", "left", "name", "overtaken", "parked",
+        "queued", "resets", "running", "too_large", "was_frozen", "windows",
     )  # fmt: skip
 
     def __init__(self, name: str, windows: dict[Partition, int]) -> None:
@@ -286,11 +291,18 @@ class Process:
         self.running: dict[int, Call] = {}
         self.finished: list[Call] = []
         self.acts = 0
+        self.busy = NEVER
+        self.queued = 0
+        self.parked = 0
         self.resets: set[Partition] = set()
         self.windows = windows
         self.too_large = False
         self.overtaken = NEVER
         self.left: dict[Tenure, Phase] = {}
+
+    def count_parked(self) -> int:
+        """Records that wait for another attempt now."""
+        return sum([len(tenure.waiting) for tenure in self.holding.values()])
 
 
 class Asked:

@@ -253,6 +253,9 @@ class Truth:
             process.acts += 1
         if tenure is not None:
             tenure.deliver(event.offsets, event.position, event.end, self.now)
+            if event.offsets:
+                process.queued = sum([one.queued for one in process.holding.values()])
+                process.parked = process.count_parked()
 
     def _reset(self, event: h.PositionReset) -> None:
         self.process(event.process).resets.add(event.partition)
@@ -333,6 +336,9 @@ class Truth:
         process.acts += 1
         process.finished.append(call)
         call.ended = self.now
+        call.outcome = event.outcome
+        if len(process.running) + 1 >= self.expectations.concurrency:
+            process.busy = self.now
         tenure, offset = call.tenure, call.offset
         counts = call.counted = call.counts
         expected = self.expectations
@@ -343,6 +349,8 @@ class Truth:
             log = call.log
             log.pending.discard(offset)
             log.done.add(offset)
+            if not self.skipped:
+                log.succeeded.add(offset)
         if not counts or tenure is None:
             return
         tenure.flying.discard(offset)
@@ -359,6 +367,7 @@ class Truth:
         if event.outcome == "failed":
             tenure.failures[offset] = tenure.failures.get(offset, 0) + 1
             tenure.waiting.add(offset)
+            process.parked = max(process.parked, process.count_parked())
 
     def _dead_lettered(self, event: h.DeadLettered) -> None:
         log = self.log(event.partition)
