@@ -13,13 +13,11 @@ A failure prints the rules of the shortest run that Hypothesis found, as a progr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import attrs
 import trio
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -29,7 +27,7 @@ from .checking import TIMING
 from .oracles import watch
 from .runtime.run import Stepped, stepped
 from .runtime.schedulers import Delays
-from .strategies import RELAXED, HypothesisSource
+from .strategies import HypothesisSource
 from .subject import Actor, GivenProducer, cast, under_faults
 from .tape import DrawnDice
 from .world.expect import expectations
@@ -247,7 +245,3 @@ class WorldMachine(RuleBasedStateMachine):
     def _life(self, which: int) -> Life:
         lives = self._lives()
         return lives[which % len(lives)]
-
-
-TestCase: Callable[..., Any] = WorldMachine.TestCase
-WorldMachine.TestCase.settings = settings(RELAXED, max_examples=20, stateful_step_count=15)

@@ -47,7 +47,7 @@ BUGS = (
     ),
     Bug(
         name="drain-waits-for-all-queued",
-        says="starts what is queued while it drains",
+        says="waits in a drain for what is queued too, which it does not start",
         oracle="shutdown",
         edits=(
             Edit(

@@ -13,6 +13,8 @@ from trio_consumer import ConfigurationError
 from ..world.history import (
     CommitApplied,
     CommitRefused,
+    HandlerEnded,
+    HandlerStarted,
     History,
     PhaseBegan,
     ProcessEnded,
@@ -34,7 +36,7 @@ from .expectations import Expectations
 from .fence import Fence
 from .hot_loop import HotLoop
 from .offset_map import OffsetMap
-from .oracle import Oracle, Stray
+from .oracle import LateEnd, OddStart, Oracle, Stray
 from .order import Order
 from .orphans import Orphans
 from .outcomes import Outcomes
@@ -44,6 +46,7 @@ from .repeats import Repeats
 from .session import Session
 from .shutdown import Shutdown
 from .stuck import Stuck
+from .tenures import Phase
 from .truth import Truth
 
 __all__ = ["ORACLES", "Expectations", "Oracle", "Truth", "Watch", "watch"]
@@ -105,6 +108,8 @@ class Watch:
             for kind, tell in oracle.subscriptions().items():
                 told.setdefault(kind, []).append(tell)
         self._strays = tuple(told.pop(Stray, ()))
+        told.setdefault(HandlerStarted, []).append(self._odd_start(tuple(told.pop(OddStart, ()))))
+        told.setdefault(HandlerEnded, []).append(self._late_end(tuple(told.pop(LateEnd, ()))))
         for kind, tells in told.items():
             history.listen(kind, self._listener(kind, tuple(tells)))
         for kind in (ProcessKilled, ProcessEnded, PhaseBegan):
@@ -134,6 +139,27 @@ class Watch:
 
         of_process = "process" in getattr(kind, "_fields", ()) and kind not in _OF_OTHERS
         return tell_of_process if of_process else tell
+
+    def _odd_start(self, tells: tuple[Callable[[Any], None], ...]) -> Callable[[Any], None]:
+        truth = self.truth
+
+        def tell(event: HandlerStarted) -> None:
+            if not truth.started.plain:
+                for one in tells:
+                    one(event)
+
+        return tell
+
+    def _late_end(self, tells: tuple[Callable[[Any], None], ...]) -> Callable[[Any], None]:
+        truth = self.truth
+
+        def tell(event: HandlerEnded) -> None:
+            call = truth.ended
+            if call is None or not call.counted or call.tenure.phase is not Phase.ACTIVE:  # type: ignore[union-attr]
+                for one in tells:
+                    one(event)
+
+        return tell
 
     def _note_end(self, event: Any) -> None:
         if isinstance(event, PhaseBegan):

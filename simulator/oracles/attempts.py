@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..world.history import HandlerStarted
 from .logs import INFINITY
-from .oracle import Oracle, Subscriptions
+from .oracle import OddStart, Oracle, Subscriptions
 
 
 class Attempts(Oracle):
@@ -15,7 +15,7 @@ class Attempts(Oracle):
     says = "within a tenure a record is tried as often as it may be, and told rightly which attempt it is"
 
     def subscriptions(self) -> Subscriptions:
-        return {HandlerStarted: self._started}
+        return {OddStart: self._started}
 
     def _started(self, event: HandlerStarted) -> None:
         tenure = self.truth.started.tenure

@@ -13,7 +13,7 @@ from ..world.history import (
     RecordsDelivered,
     Sampled,
 )
-from .oracle import Oracle, Subscriptions
+from .oracle import OddStart, Oracle, Subscriptions
 from .tenures import Process
 
 
@@ -30,7 +30,7 @@ class Bounds(Oracle):
 
     def subscriptions(self) -> Subscriptions:
         return {
-            HandlerStarted: self._started,
+            OddStart: self._started,
             RecordsDelivered: self._delivered,
             CommitAsked: self._asked,
             Sampled: self._sampled,
@@ -79,6 +79,8 @@ class Bounds(Oracle):
 
     def _sampled(self, event: Sampled) -> None:
         expected = self.expected
+        if event.in_flight == event.queued_records == event.map_characters == event.parked_records == 0:
+            return
         cancelled = self._cancelled(self.truth.process(event.process))
         most_bytes = expected.queued_bytes_max + 2 * expected.batch * expected.record_bytes_max
         for what, value, most in (

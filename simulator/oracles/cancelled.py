@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..world.history import HandlerEnded, Released
 from .logs import NEVER
-from .oracle import Oracle, Subscriptions
+from .oracle import LateEnd, Oracle, Subscriptions
 from .tenures import Call, Phase
 
 WAIT_SHARE = 0.74
@@ -23,7 +23,7 @@ class Cancelled(Oracle):
     says = "handlers of a partition are cancelled at once when it is lost, and after the grace, before it is given back"
 
     def subscriptions(self) -> Subscriptions:
-        return {Released: self._released, HandlerEnded: self._ended}
+        return {Released: self._released, LateEnd: self._ended}
 
     def _released(self, event: Released) -> None:
         process = self.truth.process(event.process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trio_consumer import Partition
 
 from ..world.history import CommitAsked, HandlerEnded, HandlerStarted
-from .oracle import Oracle, Subscriptions
+from .oracle import LateEnd, OddStart, Oracle, Subscriptions
 from .tenures import Phase
 
 
@@ -21,7 +21,7 @@ class Fence(Oracle):
         self._late: dict[tuple[str, Partition], dict[int, int]] = {}
 
     def subscriptions(self) -> Subscriptions:
-        return {HandlerStarted: self._started, HandlerEnded: self._ended, CommitAsked: self._asked}
+        return {OddStart: self._started, LateEnd: self._ended, CommitAsked: self._asked}
 
     def _started(self, event: HandlerStarted) -> None:
         tenure = self.truth.started.tenure

@@ -20,6 +20,14 @@ class Stray:
     """Stands in subscriptions for whatever is told of a process that has ended, or after the end of the world."""
 
 
+class OddStart:
+    """Stands in subscriptions for each `HandlerStarted` that is not plain: see `tenures.Call.plain`."""
+
+
+class LateEnd:
+    """Stands in subscriptions for each `HandlerEnded` whose tenure is being revoked or is over."""
+
+
 class Oracle:
     """See the module. The truth is told of an event first.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..world.history import HandlerStarted
-from .oracle import Oracle, Subscriptions
+from .oracle import OddStart, Oracle, Subscriptions
 
 
 class Owner(Oracle):
@@ -17,7 +17,7 @@ class Owner(Oracle):
     says = "no member handles a partition that the group has given to another, unless a fault put one of them out"
 
     def subscriptions(self) -> Subscriptions:
-        return {HandlerStarted: self._started}
+        return {OddStart: self._started}
 
     def _started(self, event: HandlerStarted) -> None:
         call = self.truth.started

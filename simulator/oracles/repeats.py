@@ -16,7 +16,7 @@ from ..world.history import (
     Released,
 )
 from .logs import INFINITY
-from .oracle import Oracle, Subscriptions
+from .oracle import OddStart, Oracle, Subscriptions
 from .pending import Ranges
 from .tenures import Phase, Process, Tenure
 
@@ -49,7 +49,7 @@ class Repeats(Oracle):
 
     def subscriptions(self) -> Subscriptions:
         return {
-            HandlerStarted: self._started,
+            OddStart: self._started,
             CommitAsked: self._asked,
             CommitAnswered: self._answered,
             Released: self._given_back,
@@ -143,6 +143,7 @@ class Repeats(Oracle):
                 one = tenure.uncovered()
                 if one is not None:
                     # Where the consumer is being torn down no commit is owed: certain only if it goes on.
+                    process.wary = True
                     self._suspects[event.process] = (
                         f"{event.process} has given {tenure} back without a commit of {one}, which was complete"
                     )

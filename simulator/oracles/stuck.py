@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..world.history import FetchPaused, HandlerStarted
 from .logs import NEVER
-from .oracle import Oracle, Subscriptions
+from .oracle import OddStart, Oracle, Subscriptions
 from .tenures import Call, Tenure
 
 PATIENCE_SECONDS = 2.5
@@ -31,7 +31,7 @@ class Stuck(Oracle):
         self._suspects: dict[str, str] = {}
 
     def subscriptions(self) -> Subscriptions:
-        return {HandlerStarted: self._started, FetchPaused: self._paused}
+        return {OddStart: self._started, FetchPaused: self._paused}
 
     # Workers
 
@@ -78,6 +78,7 @@ class Stuck(Oracle):
         held: list[Tenure] = [process.holding[one] for one in event.partitions if one in process.holding]
         if held and most < limit:
             names = ", ".join(str(tenure.partition) for tenure in held)
+            process.wary = True
             self._suspects[event.process] = (
                 f"{event.process} paused {names} with {most} records waiting; the limit is {limit / FULL_SHARE:g}"
             )

@@ -35,6 +35,8 @@ class Call:
         tenure: The tenure of its start; ``None`` if the process had none.
         log: Of the partition.
         twice: True if the same record was being handled in this tenure already.
+        plain: True if it is a first attempt at a record that had come a moment ago, in a tenure that nothing has happened
+            to, within the limits: nearly every start is.
         ended: When it ended; infinity until then.
         outcome: How it ended; ``""`` until then.
         counted: Once it has ended: whether its outcome still meant something for its tenure.
@@ -42,7 +44,7 @@ class Call:
 
     __slots__ = (
         "attempt", "began", "counted", "ended", "epoch", "key", "log", "number", "offset", "outcome", "partition",
-        "process", "tenure", "twice",
+        "plain", "process", "tenure", "twice",
     )  # fmt: skip
 
     def __init__(self, event: h.HandlerStarted, process: Process, tenure: Tenure | None, log: Log, now: float) -> None:
@@ -60,6 +62,7 @@ class Call:
         self.outcome = ""
         self.counted = False
         self.twice = tenure is not None and event.offset in tenure.flying
+        self.plain = False
 
     @property
     def counts(self) -> bool:
@@ -266,6 +269,7 @@ class Process:
         running: Its handlers, by number of the call; also of tenures that have ended.
         finished: Its handlers that have ended, in order of time.
         acts: How much has happened to it: assignments, deliveries, handlers.
+        wary: True if some oracle wants to know when it next starts a handler.
         busy: When all of its workers last had something to do.
         queued: Records that waited for a handler after the last delivery.
         parked: Records that waited for another attempt, at most, since the last delivery.
@@ -278,7 +282,7 @@ class Process:
 
     __slots__ = (
         "acts", "alive", "busy", "ended", "finished", "frozen", "holding", "left", "name", "overtaken", "parked",
-        "queued", "resets", "running", "too_large", "was_frozen", "windows",
+        "queued", "resets", "running", "too_large", "wary", "was_frozen", "windows",
     )  # fmt: skip
 
     def __init__(self, name: str, windows: dict[Partition, int]) -> None:
@@ -291,6 +295,7 @@ class Process:
         self.running: dict[int, Call] = {}
         self.finished: list[Call] = []
         self.acts = 0
+        self.wary = False
         self.busy = NEVER
         self.queued = 0
         self.parked = 0

@@ -38,6 +38,8 @@ from .logs import INFINITY, NEVER, Log
 from .pending import Ranges
 from .tenures import Asked, Call, Phase, Process, Tenure
 
+MOMENT_SECONDS = 2.0
+"""So long a record may wait for its first attempt without anybody's asking why."""
 OVERTAKEN = ("ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH")
 """A commit met a rebalance. The client may then take its partitions for lost, and join again."""
 
@@ -321,9 +323,25 @@ class Truth:
         process = self.process(event.process)
         tenure = process.holding.get(event.partition)
         process.acts += 1
-        call = Call(event, process, tenure, self.log(event.partition), self.now)
+        log = self.log(event.partition)
+        call = Call(event, process, tenure, log, self.now)
         self.started = process.running[event.call] = call
         if tenure is not None:
+            call.plain = (
+                log.newest is tenure
+                and tenure.phase is Phase.ACTIVE
+                and tenure.epoch == 0
+                and event.attempt == 1
+                and event.offset in tenure.incomplete
+                and event.offset not in tenure.failures
+                and not call.twice
+                and not process.wary
+                and len(process.running) <= self.expectations.concurrency
+                and (
+                    self.now - tenure.began < MOMENT_SECONDS or self.now - tenure.arrived(call.offset) < MOMENT_SECONDS
+                )
+                and (self.expectations.faults or event.offset not in log.done)
+            )
             tenure.flying.add(event.offset)
             tenure.waiting.discard(event.offset)
 

@@ -1,5 +1,5 @@
-"""One request by hand: a commit as other clients write it, without the trailing NUL that librdkafka appends, and with any
-member and generation."""
+"""One request by hand: a commit as other clients write it, without the trailing NUL that librdkafka appends, and with
+any member and generation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A member in a process of its own, so that it can be killed and stopped: both ends of a pipe that carries the port.
 
-``python -m tests.scenarios.member_process`` is the far end; `RemoteClient` is the near one, and looks like any other client.
-What travels is pickled, with its length before it: it comes from our own process and goes to it.
+``python -m tests.scenarios.member_process`` is the far end; `RemoteClient` is the near one, and looks like any other
+client. What travels is pickled, with its length before it: it comes from our own process and goes to it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,8 @@ def _packed(error: Exception) -> tuple[Any, ...]:
 
 
 def _unpacked(kind: str, code: str, text: str, fatal: bool) -> Exception:
-    found = getattr(errors, kind)
-    if issubclass(found, ClientError):
-        return found(code, text, fatal=fatal)
-    return errors.InternalError(text)
+    found: type[Exception] = getattr(errors, kind)
+    return found(code, text, fatal=fatal) if issubclass(found, ClientError) else errors.InternalError(text)
 
 
 async def _send(stream: trio.abc.SendStream, thing: object) -> None:
@@ -54,7 +52,7 @@ class _Frames:
 
     async def next(self) -> Any:
         size = LENGTH.unpack(await self._take(LENGTH.size))[0]
-        return pickle.loads(await self._take(size))  # noqa: S301  our own process wrote it
+        return pickle.loads(await self._take(size))
 
     async def _take(self, count: int) -> bytes:
         while len(self._data) < count:

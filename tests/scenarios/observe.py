@@ -48,7 +48,10 @@ async def play(scenario: Scenario, protocol: GroupProtocol, kafka: Kafka) -> Not
 
 
 async def observe(
-    wanted: Iterable[Case], *, at_once: int = AT_ONCE, seen: Callable[[Case, float], object] = lambda case, seconds: None
+    wanted: Iterable[Case],
+    *,
+    at_once: int = AT_ONCE,
+    seen: Callable[[Case, float], object] = lambda case, seconds: None,
 ) -> dict[Case, Notes]:
     """Play these on brokers of their own: those that end the broker have one for themselves, and end it together.
 

@@ -251,7 +251,7 @@ class RealKafka:
         def offsets() -> list[int]:
             return [offset for _, offset, _ in support.consume_all(self._servers, partition.topic, 1)]
 
-        while (await in_thread(offsets))[0] == 0:
+        while (await in_thread(offsets))[0] == 0:  # noqa: ASYNC110  no event tells
             await trio.sleep(0.2)
 
     # The group's coordinator

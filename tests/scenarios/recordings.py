@@ -13,17 +13,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
 from .kafka import GroupProtocol
+from .observe import Case, Notes
 from .scenario import SCENARIOS
 
 FOLDER = Path(__file__).parent / "recorded"
-
-Notes: TypeAlias = dict[str, list[str]]
-Case: TypeAlias = tuple[str, GroupProtocol]
 
 
 @attrs.frozen
@@ -90,11 +88,11 @@ def difference(found: Notes, admissible: Iterable[Notes]) -> str:
     if found in admissible:
         return ""
     nearest = min(admissible, key=lambda one: sum(one.get(who) != notes for who, notes in found.items()), default={})
-    lines = []
-    for who in sorted({*found, *nearest}):
-        if found.get(who) != nearest.get(who):
-            lines.append(f"{who}:\n  recorded: {_joined(nearest.get(who))}\n  now:      {_joined(found.get(who))}")
-    return "\n".join(lines)
+    return "\n".join(
+        f"{who}:\n  recorded: {_joined(nearest.get(who))}\n  now:      {_joined(found.get(who))}"
+        for who in sorted({*found, *nearest})
+        if found.get(who) != nearest.get(who)
+    )
 
 
 def _joined(notes: list[str] | None) -> str:

@@ -141,7 +141,7 @@ class SimulatedKafka:
 
     async def _until_replicated(self, partition: Partition, end: int) -> None:
         """Producers are not told before."""
-        while self.cluster.log(partition).high_watermark < end:
+        while self.cluster.log(partition).high_watermark < end:  # noqa: ASYNC110  time is virtual
             await trio.sleep(0.01)
 
     async def compact(self, partition: Partition) -> None:
@@ -167,7 +167,7 @@ class SimulatedKafka:
         answers: list[Response] = []
         request = OffsetCommit(group, who.member, who.instance, who.generation, {partition: commit})
         self.cluster.coordinator.handle("by hand", request, answers.append)
-        while not answers:
+        while not answers:  # noqa: ASYNC110  time is virtual
             await trio.sleep(0.01)
         answer = answers[0]
         if not isinstance(answer, OffsetCommitted):

@@ -1,8 +1,9 @@
 """Where a scenario plays: its topics, its group, its members, and the notes of what they see.
 
-What is noted is what a consumer can observe, in order, for each member on its own: events of the port, answers to commits,
-offsets of records where a scenario asks for them. Never times, names of topics, or which of several equal partitions a
-member got: that hangs on random member ids. Errors of connections are not noted either; how many there are is chance.
+What is noted is what a consumer can observe, in order, for each member on its own: events of the port, answers to
+commits, offsets of records where a scenario asks for them. Never times, names of topics, or which of several equal
+partitions a member got: that hangs on random member ids. Errors of connections are not noted either; how many there are
+is chance.
 """
 
 from __future__ import annotations
@@ -354,9 +355,7 @@ class Stage:
             for scope in waiting:
                 scope.cancel()
 
-    async def _reader(
-        self, member: Member, until: Callable[[], object], waiting: list[trio.CancelScope]
-    ) -> None:
+    async def _reader(self, member: Member, until: Callable[[], object], waiting: list[trio.CancelScope]) -> None:
         while not until():
             event = None
             with trio.CancelScope() as scope:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from tests.conftest import refuse
+from tests.conftest import REQUIRE_KAFKA, refuse
 from tests.kafka.jars import KafkaUnavailable, find_jars, find_java
 
 from . import recordings
@@ -29,8 +29,8 @@ def observed(request: pytest.FixtureRequest) -> dict[Case, Notes]:
     except KafkaUnavailable as error:
         reason = str(error)
     if reason is not None:
-        refuse(reason)
-    chosen = [
+        refuse("Kafka", REQUIRE_KAFKA, reason)
+    chosen: list[Case] = [
         item.callspec.params["case"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from . import recordings
@@ -9,6 +10,7 @@ from .observe import cases
 from .scenario import SCENARIOS
 
 README = Path(__file__).with_name("README.md").read_text()
+MODELLED = (Path(__file__).parents[2] / "docs/reference/modelled.md").read_text()
 ROWS = recordings.read()
 
 
@@ -39,8 +41,16 @@ def test_where_the_simulator_differs_is_a_row_of_the_table() -> None:
     assert found == expected
 
 
+def test_the_page_on_what_is_modelled_names_scenarios_that_exist() -> None:
+    table = MODELLED.partition("## Situations that were compared\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", table))
+    assert len(named) > 60
+    assert sorted(named - SCENARIOS.keys()) == []
+
+
 def test_an_observation_that_was_not_recorded_is_told() -> None:
     known = {"a": ["assigned t: all"], "b": ["lost t: 1"]}
     assert recordings.difference(known, [{"a": []}, known]) == ""
-    assert recordings.difference({"a": ["assigned t: all"], "b": []}, [known]) == "b:\n  recorded: lost t: 1\n  now:      "
+    found = recordings.difference({"a": ["assigned t: all"], "b": []}, [known])
+    assert found == "b:\n  recorded: lost t: 1\n  now:      "
     assert "recorded: nothing" in recordings.difference({"c": ["x"]}, [])
