@@ -35,8 +35,8 @@ class Call:
         tenure: The tenure of its start; ``None`` if the process had none.
         log: Of the partition.
         twice: True if the same record was being handled in this tenure already.
-        plain: True if it is a first attempt at a record that had come a moment ago, in a tenure that nothing has happened
-            to, within the limits: nearly every start is.
+        plain: True if it is a first attempt at a record that had come a moment ago, within the limits, and nothing has
+            happened to its tenure: nearly every start is.
         ended: When it ended; infinity until then.
         outcome: How it ended; ``""`` until then.
         counted: Once it has ended: whether its outcome still meant something for its tenure.
@@ -98,7 +98,6 @@ class Tenure:
         end: Log end, as the client told it; -1 if it did not.
         incomplete: Delivered and not resolved here.
         older: The same, of earlier epochs and below where the tenure started over.
-        kept: Resolved in earlier epochs, and below where the tenure started over: these need not be handled again.
         landed: True once a broker has taken a commit of it, so that it was the owner then.
         low: The lowest offset that it started over from; infinity if it never did.
         done: Resolved here, and not known to be covered by a commit that was acknowledged.
@@ -143,7 +142,6 @@ class Tenure:
         self.landed = False
         self.low: float = INFINITY
         self.older = Pending()
-        self.kept: set[int] = set()
         self._begin(committed[0] if committed[0] >= 0 else None, restored)
 
     def _begin(self, start: int | None, restored: Ranges) -> None:
@@ -205,9 +203,6 @@ class Tenure:
             position = max(position, offsets[-1] + 1)
             if self.restored or self.doubted:
                 offsets = self._less_restored(offsets)
-            if self.kept:
-                self.done.update(self.kept.intersection(offsets))
-                offsets = tuple(offset for offset in offsets if offset not in self.kept)
             self.incomplete.extend(offsets)
         if position > (-1 if self.position is None else self.position):
             self.position = position
@@ -215,7 +210,6 @@ class Tenure:
     def _start_over(self, offset: int) -> None:
         older = [one for one in (*self.older, *self.incomplete) if one < offset]
         self.low = min(self.low, offset)
-        self.kept.update(one for one in self.done if one < offset)
         self._begin(None, ())
         self.older = Pending()
         self.older.extend(sorted(older))

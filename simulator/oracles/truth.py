@@ -128,7 +128,6 @@ class Truth:
         for partition, log in self.logs.items():
             if partition.topic == topic:
                 log.empty()
-                self._replace(partition, 0)
 
     def _appended(self, event: h.Appended) -> None:
         log, offset = self.log(event.partition), event.offset
@@ -163,13 +162,6 @@ class Truth:
 
     def _truncated(self, event: h.Truncated) -> None:
         self.log(event.partition).cut(event.end)
-        self._replace(event.partition, event.end)
-
-    def _replace(self, partition: Partition, end: int) -> None:
-        """From this offset on there are other records now."""
-        for process in self.processes.values():
-            if (tenure := process.holding.get(partition)) is not None:
-                tenure.kept = {one for one in tenure.kept if one < end}
 
     # Processes
 

@@ -123,6 +123,24 @@ def test_a_full_map_does_not_stop_a_partition_that_waits_for_nothing() -> None:
     assert core.flow() == ([], [P0])
 
 
+def test_what_passes_the_total_is_dropped_and_fetched_again() -> None:
+    """Each partition that is assigned while all is full may bring a batch before its pause takes effect."""
+    core = new_core(queued_records_max=8)
+    assign(core)
+    give(core, P0, 0, [b""] * 8)
+    for partition in (P1, Partition("t", 2)):
+        assign(core, partition)
+        give(core, partition, 5, [b"too", b"many"])
+    assert core.queued() == 8
+    assert core.seeks == {P1: 5, Partition("t", 2): 5}
+    give(core, P1, 7, [b"more"])
+    assert core.queued() == 8
+    handle_all(core)
+    core.seeks.clear()
+    give(core, P1, 5, [b"too", b"many", b"more"])
+    assert handle_all(core) == [5, 6, 7]
+
+
 def test_bytes_are_exact_where_their_bound_passes_the_limit() -> None:
     core = new_core()
     tenure = assign(core)

@@ -56,14 +56,17 @@ class SimulatedKafka:
 
     Args:
         seed: Decides latencies and the like, which no observation may depend on.
+        version: Of the broker.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, version: str = "4.3") -> None:
         self.clock = VirtualClock()
         self.dice = SeededDice(seed)
         self.history = History(self.clock)
         self.faults = Faults((), self.dice.split("faults"), self.history)
-        self.cluster = Cluster(self.clock, self.dice.split("cluster"), self.faults, self.history, nodes=1)
+        self.cluster = Cluster(
+            self.clock, self.dice.split("cluster"), self.faults, self.history, nodes=1, version=version
+        )
         self.cluster.coordinator.settings.session = SESSION_SECONDS
         self.cluster.coordinator.settings.heartbeat = HEARTBEAT_SECONDS
         self.network = Network(

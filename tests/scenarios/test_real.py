@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import trio
 
@@ -30,8 +32,8 @@ def observed(request: pytest.FixtureRequest) -> dict[Case, Notes]:
         reason = str(error)
     if reason is not None:
         refuse("Kafka", REQUIRE_KAFKA, reason)
-    chosen: list[Case] = [
-        item.callspec.params["case"]
+    chosen = [
+        cast("Case", item.callspec.params["case"])
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import recordings
+from .kafka import GroupProtocol
 from .observe import Case, cases, play
 from .scenario import SCENARIOS
 from .simulated import SimulatedKafka
@@ -26,3 +27,12 @@ def test_the_simulator_is_like_a_real_broker(case: Case) -> None:
         found = kafka.run(lambda: play(SCENARIOS[name], protocol, kafka))  # noqa: B023  called at once
         differs = recordings.difference(found, row.simulated or row.observed)
         assert not differs, f"{SCENARIOS[name].says}\nseed {seed}, {differs}"
+
+
+def test_a_simulator_that_is_not_like_it_is_found_out() -> None:
+    """Brokers of 4.1 took no older epoch at all."""
+    case = ("an_older_epoch", GroupProtocol.CONSUMER)
+    kafka = SimulatedKafka(version="4.1")
+    found = kafka.run(lambda: play(SCENARIOS[case[0]], case[1], kafka))
+    assert found["broker"] == ["kept: STALE_MEMBER_EPOCH", "given away: STALE_MEMBER_EPOCH", "its epoch rose: True"]
+    assert "kept: ok" in recordings.difference(found, ROWS[case].observed)

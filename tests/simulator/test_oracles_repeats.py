@@ -117,6 +117,28 @@ def test_nothing_comes_between_a_revoke_and_the_next_assignment() -> None:
     assert story.found == ["delivery"]
 
 
+def test_a_client_may_begin_behind_what_was_committed_meanwhile() -> None:
+    story = owner("delivery")
+    story.handle(A, 0, 1)
+    late = story.ask(A, 2)
+    story.lose(A)
+    story.assign(B, 0)
+    story.apply(late)
+    story.deliver(B, 2, 3)
+    assert story.found == []
+
+
+def test_an_offset_that_was_a_marker_may_be_a_record_after_a_truncation() -> None:
+    story = Story("delivery")
+    story.produce(0)
+    story.hidden(1)
+    story.add(h.Truncated(P0, 1))
+    story.produce(1)
+    story.assign(A, 0)
+    story.deliver(A, 0, 1)
+    assert story.found == []
+
+
 def test_what_was_fetched_before_a_truncation_may_still_come() -> None:
     story = Story("delivery")
     story.produce(0, 1, 2, 3)

@@ -26,7 +26,7 @@ from . import backpressure, intake
 from .commits import Commits
 from .lanes import Lane, Scheduler
 from .ledger import Ledger
-from .offset_map import Ranges, UnreadableMap, decode
+from .offset_map import UnreadableMap, decode
 from .retries import Decision, decide
 from .tenures import Run, Tenure, TenureState
 
@@ -96,7 +96,7 @@ class Core:
     def begin(self, partition: Partition, committed: Committed) -> Tenure:
         """Start a tenure from what the broker holds."""
         self._numbers += 1
-        restored: Ranges = ()
+        restored: tuple[tuple[int, int], ...] = ()
         if committed.error is not None:
             self._refuse_map(partition, committed.error)
         elif committed.offset is not None and committed.metadata:
@@ -104,13 +104,10 @@ class Core:
                 restored = decode(committed.metadata, committed.offset)
             except UnreadableMap as error:
                 self._refuse_map(partition, str(error))
-        return self._begin(partition, Ledger(restored, start=committed.offset), committed.offset)
-
-    def _begin(self, partition: Partition, ledger: Ledger, committed: int | None) -> Tenure:
-        tenure = Tenure(partition, self._numbers, ledger)
+        tenure = Tenure(partition, self._numbers, Ledger(restored, start=committed.offset))
         # Not taken for acknowledged: a commit of an earlier tenure may still be on its way, and land after this was
         # read.
-        tenure.committed = committed
+        tenure.committed = committed.offset
         tenure.held = self.config.tenure_start is not None
         self.tenures[partition] = tenure
         if partition in self.fetch_paused:
@@ -131,19 +128,20 @@ class Core:
         self._refuse_map(tenure.partition, reason)
 
     def rewound(self, tenure: Tenure, offset: int) -> Tenure:
-        """The log went back to this offset under us (truncated, or reset): end the tenure and start over.
+        """The log went back under us (truncated, or reset), to this offset or below: end the tenure and start over.
 
-        Records below it that are not done yet have gone with the tenure, so the client must fetch them again: `seeks`.
+        What was fetched and is not done has gone with the tenure, so the client must fetch again from the lowest of it:
+        see `seeks`. Nobody tells how far the log went back, so nothing above counts as done.
         """
         log.warning("%s: its offsets went back; what follows is handled again", tenure.partition)
-        snapshot = tenure.ledger.snapshot()
+        committable = tenure.ledger.committable
         self.end(tenure, lost=True)
-        if snapshot.committable is None or snapshot.committable >= offset:
+        if committable is None or committable >= offset:
             return self.begin(tenure.partition, Committed())
-        self._numbers += 1
-        done = tuple((start, min(stop, offset)) for start, stop in snapshot.completed if start < offset)
-        self.seeks[tenure.partition] = snapshot.committable
-        return self._begin(tenure.partition, Ledger(done, start=snapshot.committable), snapshot.committable)
+        fresh = self.begin(tenure.partition, Committed(committable))
+        fresh.committed = tenure.committed
+        self.seeks[fresh.partition] = committable
+        return fresh
 
     def close(self, partitions: Iterable[Partition]) -> list[Tenure]:
         """A revoke begins: from now on no handler of these tenures starts. Returns those that there are."""

@@ -31,16 +31,27 @@ _offset, _key, _value = attrgetter("offset"), attrgetter("key"), attrgetter("val
 
 
 def receive(core: Core, event: Records, now: float) -> None:
-    """Take in one event of the client."""
+    """Take in one event of the client.
+
+    A batch that would pass the total limit is dropped and fetched again later. Two batches always fit on top of what does
+    not stop the intake, but partitions that are assigned meanwhile bring more.
+    """
     tenures = core.tenures
+    room = core.limits.records - core.queued()
     for partition, end in event.ends.items():
         if (tenure := tenures.get(partition)) is not None:
             tenure.end = end
     for partition, batch in _by_partition(event):
         tenure = tenures.get(partition)
         # What comes without a tenure is fetched again by the next one, from the committed offset.
-        if tenure is not None and tenure.state is TenureState.ACTIVE and partition not in core.seeks:
-            _deliver(core, tenure, batch, event.bytes_max, now)
+        if tenure is None or tenure.state is not TenureState.ACTIVE or partition in core.seeks:
+            continue
+        if len(batch) > room:
+            position = tenure.ledger.position
+            core.seeks[partition] = batch[0].offset if position is None else position
+            continue
+        room -= len(batch)
+        _deliver(core, tenure, batch, event.bytes_max, now)
     for partition, position in event.positions.items():
         # The position of a tenure whose records are not taken in would pass what nobody handled.
         tenure = tenures.get(partition)
