@@ -51,7 +51,9 @@ class Bounds(Oracle):
         total, most = process.queued, expected.queued_records_max
         # A consumer may drop what comes on top, as from partitions that it gets while it is full, and fetch it again.
         if total > most and total > most + expected.batch * len(process.holding) + self._cancelled(process):
-            self.found(f"{process.name} has {total} records waiting; {most} are allowed, with a batch for each partition")
+            self.found(
+                f"{process.name} has {total} records waiting; {most} are allowed, with a batch for each partition"
+            )
         tenure_of = process.holding.get(event.partition)
         most = expected.queued_records_max_per_partition + 2 * expected.batch
         if tenure_of is not None and tenure_of.queued > most and tenure_of.queued > most + self._cancelled(process):

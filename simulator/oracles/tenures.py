@@ -98,7 +98,7 @@ class Tenure:
         end: Log end, as the client told it; -1 if it did not.
         incomplete: Delivered and not resolved here.
         older: The same, of earlier epochs and below where the tenure started over.
-        landed: True once a broker has taken a commit of it, so that it was the owner then.
+        landed: True once a broker has taken a commit of it before its revoke, so that it was the owner then.
         low: The lowest offset that it started over from; infinity if it never did.
         done: Resolved here, and not known to be covered by a commit that was acknowledged.
         flying: Offsets whose handlers run.
@@ -116,7 +116,7 @@ class Tenure:
 
     __slots__ = (
         "acknowledged", "arrivals", "bad", "began", "done", "doubted", "end", "epoch", "failures", "flying",
-        "incomplete", "kept", "landed", "low", "newest", "number", "older", "partition", "phase", "position", "process",
+        "incomplete", "landed", "low", "newest", "number", "older", "partition", "phase", "position", "process",
         "restored", "revoked", "since", "start", "trouble", "trusted", "unanswered", "waiting", "window",
     )  # fmt: skip
 

@@ -290,7 +290,8 @@ class Truth:
         asked = self.commits.get(event.number)
         if asked is not None:
             asked.applied.add(event.partition)
-            if not asked.anew and (tenure := asked.tenures.get(event.partition)) is not None:
+            # A live member's commit is taken for any partition; one in a revoke may be for what has moved on already.
+            if not asked.anew and not asked.in_revoke and (tenure := asked.tenures.get(event.partition)) is not None:
                 tenure.landed = True
         elif not event.number:  # somebody else's decision
             log.excuse_below(event.offset)

@@ -114,7 +114,7 @@ async def two_topics(s: Stage) -> None:
 async def subscriptions_differ(s: Stage) -> None:
     """Each gets partitions only of what it subscribed."""
     first, second = await s.topic(2), await s.topic(2)
-    async with s.member("a", first) as a, s.member("b", second) as b:
+    async with s.joined("a", first) as a, s.member("b", second) as b:
         await s.read(a, b, until=lambda: len(a.owned) == len(b.owned) == 2)
         s.note("a", f"has only the first: {all(one.topic == first.name for one in a.owned)}")
         s.note("b", f"has only the second: {all(one.topic == second.name for one in b.owned)}")
