@@ -35,7 +35,7 @@ BUGS = (
         name="pause-outlives-tenure",
         says="takes a partition that it paused in an earlier tenure for paused still, though it is fetched again",
         oracle="bounds",
-        edits=(Edit(f"{CORE}._begin", "if partition in self.fetch_paused:", "if False:"),),
+        edits=(Edit(f"{CORE}.begin", "if partition in self.fetch_paused:", "if False:"),),
         given={
             "protocol": "cooperative-sticky",
             "members": 1,

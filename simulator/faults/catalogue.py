@@ -96,7 +96,7 @@ KINDS: Mapping[str, Kind] = {
     "coordinator-loading": Kind("coordinator", "the coordinator answers that it is loading, for a while", weight=1),
     "coordinator-down": Kind("coordinator", "no broker coordinates the group for a while", weight=1),
     "member-expelled": Kind("coordinator", "an administrator removes a member from the group", weight=0.7),
-    "offsets-expire": Kind("coordinator", "the group's committed offset of one partition expires, while the group is empty", weight=2),
+    "offsets-expire": Kind("coordinator", "a partition's committed offset expires, while the group is empty", weight=2),
     "offsets-reset": Kind(
         "coordinator", "an administrator sets the offsets of the group back while it is empty", weight=2
     ),

@@ -10,6 +10,10 @@ from ..world.history import FaultFired, History
 from .catalogue import KINDS
 
 
+def _always(kind: str) -> bool:
+    return True
+
+
 class Faults:
     """See the module. After `heal` nothing fires any more.
 
@@ -42,7 +46,7 @@ class Faults:
         self._muted = frozenset(muted)
         self._numbers = 0
         self.fired: Counter[str] = Counter()
-        self.permits: Callable[[str], bool] = lambda kind: True
+        self.permits: Callable[[str], bool] = _always
 
     @property
     def active(self) -> bool:

@@ -103,6 +103,16 @@ class VirtualClock(trio.abc.Clock):
                 except Exception as error:
                     self.failed(error)
 
+    async def sleep(self, seconds: float) -> None:
+        """As `trio.sleep`, at a third of its price: a timer, and no cancel scope."""
+        timer = self.after(seconds, trio.lowlevel.reschedule, trio.lowlevel.current_task())
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            timer.cancel()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
     # What Trio asks
 
     def start_clock(self) -> None:

@@ -53,6 +53,7 @@ EXPECTED: Mapping[Any, tuple[str, ...]] = {
     internals.Deadlines: ("_heap", "_active", "add", "next_deadline"),
     internals.EntryQueue: ("wakeup",),
     internals.KIManager: ("install",),
+    internals.Instruments: ("add_instrument", "remove_instrument", "call"),
 }  # fmt: skip
 """Names that must exist. What they must do is tested."""
 
@@ -392,6 +393,18 @@ class _Wakeup:
         pass
 
 
+class _Instruments(dict[str, Any]):
+    """Trio's instruments, that are asked for several times in each pass: as a `dict`, not as one wrapped in Python."""
+
+    add_instrument = internals.Instruments.add_instrument
+    remove_instrument = internals.Instruments.remove_instrument
+    call = internals.Instruments.call
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return self
+
+
 class _OrderedDeadlines(_run.Deadlines):
     """Deadlines of one instant expire in the order in which they were set; Trio's own go by ``id()``."""
 
@@ -429,7 +442,7 @@ def _runner(clock: VirtualClock, interrupt: Callable[[], None]) -> Any:
     keyboard = internals.KIManager()
     runner = internals.Runner(
         clock=clock,
-        instruments=internals.Instruments(()),
+        instruments=_Instruments({"_all": {}}),
         io_manager=_NoInputOutput(),
         system_context=contextvars.copy_context(),
         ki_manager=keyboard,

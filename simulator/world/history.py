@@ -1,8 +1,8 @@
 """What happens in a world, as plain events: the one input of oracles, traces and reports.
 
-An event is told at the instant it happens, to whoever listens for its type, in the order in which they asked. All events
-are kept. None holds an object of the library under test: names, numbers and texts only, so that a history can be written
-to a file and read back.
+An event is told at the instant it happens, to whoever listens for its type, in the order in which they asked. All
+events are kept. None holds an object of the library under test: names, numbers and texts only, so that a history can be
+written to a file and read back.
 
 ``process`` is one life of a member: ``a.1`` is the first life of member ``a``, ``a.2`` comes after its restart.
 ``tenure`` counts the assignments that a client has delivered in the world, from 1.

@@ -1,7 +1,7 @@
 """Members and their lives: each life is a process that opens a consumer, runs it, and ends in some way.
 
-What ends a life: a drain, a cancellation from outside, an error that `Consumer.run` raises, or death. After each, but for
-the last, the member comes back as a new process, as under any supervisor.
+What ends a life: a drain, a cancellation from outside, an error that `Consumer.run` raises, or death. After each, but
+for the last, the member comes back as a new process, as under any supervisor.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import trio
 from trio_consumer import Consumer, Partition, Record, StateError, TrioConsumerError, open_consumer
 
 from ..client import Surroundings, connector
-from ..runtime.processes import Process
 from ..runtime import trio_internals
+from ..runtime.processes import Process
 from .history import HandlerEnded, HandlerStarted, ProcessEnded, ProcessKilled, ProcessStarted, Sampled
 from .scenario import GROUP, TOPIC
 
@@ -51,6 +51,8 @@ class Members:
 
     Attributes:
         lives: The current life of each member that has one, by the member's name.
+        running: How many there are, also between two lives.
+        ended: Set when the next one has ended for good.
     """
 
     def __init__(self, world: World) -> None:
@@ -61,6 +63,7 @@ class Members:
         self._away: dict[str, float] = {}
         self.lives: dict[str, Life] = {}
         self.running = 0
+        self.ended = trio.Event()
 
     def start(self, name: str, *, instance_id: str | None = None) -> None:
         """A new member."""
@@ -102,15 +105,15 @@ class Members:
         world = self._world
         dice = world.dice.split(f"member/{name}")
         try:
-            while True:
+            while name not in self._leaving and not world.ending:
                 await self._live(name, instance_id)
                 if name in self._leaving or world.ending:
                     return
-                await trio.sleep(self._away.pop(name, dice.uniform(*RESTART_SECONDS)))
-                if name in self._leaving or world.ending:
-                    return
+                await world.clock.sleep(self._away.pop(name, dice.uniform(*RESTART_SECONDS)))
         finally:
             self.running -= 1
+            ended, self.ended = self.ended, trio.Event()
+            ended.set()
 
     async def _live(self, name: str, instance_id: str | None) -> None:
         world = self._world

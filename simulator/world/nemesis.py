@@ -1,7 +1,7 @@
 """The nemesis: chooses timed faults among the enabled kinds, one after the other, and carries them out.
 
-Each act is one method; `ACTS` says which kind calls which. What an act begins for a while, a timer ends; `heal` ends all
-of it at once.
+Each act is one method; `ACTS` says which kind calls which. What an act begins for a while, a timer ends; `heal` ends
+all of it at once.
 """
 
 from __future__ import annotations

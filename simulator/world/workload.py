@@ -118,7 +118,7 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
     """A handler of one process that now and then fails in each way that handlers fail."""
     dice = world.dice.split(f"handler/{process.name}")
     faults, history = world.faults, world.history
-    seconds = world.scenario.handler_seconds
+    seconds, sleep = world.scenario.handler_seconds, world.clock.sleep
 
     async def handle(record: Record) -> None:
         target = f"{record.topic}[{record.partition}]@{record.offset}"
@@ -137,7 +137,7 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
                 await trio.lowlevel.checkpoint()
         except trio.Cancelled:
             if faults.fires("handler-fails-while-cancelled", target):
-                raise StockError("while it was being cancelled") from None
+                raise StockError("while it was being cancelled") from None  # noqa: ASYNC104  that is the fault
             raise
 
     async def _work(seconds: float) -> None:
@@ -147,11 +147,11 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
         if kind == 1:
             await trio.lowlevel.checkpoint()
         else:
-            await trio.sleep(dice.uniform(0, seconds))
+            await sleep(dice.uniform(0, seconds))
 
     async def _misbehave(record: Record, target: str) -> None:
         if faults.fires("handler-slow", target):
-            await trio.sleep(dice.uniform(0, LONGER * (seconds or 0.01)))
+            await sleep(dice.uniform(0, LONGER * (seconds or 0.01)))
         if faults.fires("handler-fails", target):
             raise StockError("once in a while")
         if faults.fires("handler-raises-group", target):
@@ -160,12 +160,12 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
             await world.healed.wait()
         if faults.fires("handler-ignores-cancellation", target):
             with trio.CancelScope(shield=True):
-                await trio.sleep(dice.uniform(0, 1.5))
+                await sleep(dice.uniform(0, 1.5))
         if world.fails_always(record):
             raise StockError("at each attempt")
 
     async def _dead_letter(record: Record) -> None:
-        await trio.sleep(dice.uniform(0.001, 0.01))
+        await sleep(dice.uniform(0.001, 0.01))
         if faults.fires("dead-letter-down"):
             raise StockError("the dead-letter topic takes nothing")
         if process.alive:

@@ -1,12 +1,13 @@
 """A world: one run of a scenario, from its start to the verdict.
 
-Two phases. In the first, faults happen while records are produced and consumed. Then everything heals, and within a bound
-of virtual time all must be resolved and committed. At last the members drain, and nothing of them may be left.
+Two phases. In the first, faults happen while records are produced and consumed. Then everything heals, and within a
+bound of virtual time all must be resolved and committed. At last the members drain, and nothing of them may be left.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -29,7 +30,18 @@ from ..runtime.schedulers import Scheduler
 from ..runtime.schedulers import scheduler as named_scheduler
 from ..runtime.trio_internals import Steps
 from .expect import expectations
-from .history import CommitApplied, History, Moment, OffsetsForgotten, PhaseBegan, Transition, Violated
+from .history import (
+    CommitApplied,
+    History,
+    LogStartMoved,
+    Moment,
+    OffsetsForgotten,
+    PhaseBegan,
+    RecordsDelivered,
+    Transition,
+    Truncated,
+    Violated,
+)
 from .members import Members, sampled
 from .nemesis import Nemesis
 from .scenario import GROUP, TOPIC, Scenario
@@ -134,6 +146,13 @@ class World:
         self._committed: dict[Partition, int] = {}
         self.history.listen(CommitApplied, self._note_commit)
         self.history.listen(OffsetsForgotten, self._note_loss)
+        self.history.listen(LogStartMoved, self._note_end)
+        self.history.listen(Truncated, self._note_end)
+        self.history.listen(RecordsDelivered, self._note_records)
+        # Set when all is done, while somebody waits for it.
+        self._all_done: trio.Event | None = None
+        # Processes that may have something in hand.
+        self._laden: dict[str, None] = {}
         self._failing: dict[tuple[int, int], bool] = {}
 
     # For members and handlers
@@ -162,11 +181,10 @@ class World:
         scenario = self.scenario
         async with trio.open_nursery() as self.nursery:
             self.begin()
-            await trio.sleep(scenario.fault_seconds)
+            await self.clock.sleep(scenario.fault_seconds)
             self.heal()
             with trio.move_on_after(scenario.heal_seconds):
-                while not self.done():
-                    await trio.sleep(LOOK_SECONDS)
+                await self._settle()
             await self.finish()
             self.nursery.cancel_scope.cancel()
 
@@ -204,9 +222,23 @@ class World:
                 return False
         return True
 
+    async def _settle(self) -> None:
+        """Wait until all is done. It counts from the next look on; between looks nobody waits."""
+        clock, began = self.clock, self.clock.now
+        while not self.done():
+            self._all_done = trio.Event()
+            await self._all_done.wait()
+            looks = math.ceil((clock.now - began) / LOOK_SECONDS)
+            await clock.sleep(began + looks * LOOK_SECONDS - clock.now)
+
     def _note_commit(self, event: CommitApplied) -> None:
         if event.group == GROUP:
             self._committed[event.partition] = max(event.offset, self._committed.get(event.partition, -1))
+            self._note_end(event)
+
+    def _note_end(self, event: CommitApplied | LogStartMoved | Truncated) -> None:
+        if self._all_done is not None and self.done():
+            self._all_done.set()
 
     def _note_loss(self, event: OffsetsForgotten) -> None:
         self._committed[event.partition] = event.after
@@ -218,16 +250,25 @@ class World:
             self.members.leave(name, for_good=True)
         with trio.move_on_after(END_SECONDS):
             while self.members.running:
-                await trio.sleep(LOOK_SECONDS)
+                await self.members.ended.wait()
+            await self.clock.sleep(LOOK_SECONDS)  # what ended processes do now, they should not
         self.history.add(PhaseBegan("end"))
 
     def _sample(self) -> None:
         if self.ending:
             return
         for life in self.members.lives.values():
-            if life.consumer is not None and life.process.alive:
-                self.history.add(sampled(life.process.name, life.consumer))
+            name = life.process.name
+            if name in self._laden and life.consumer is not None and life.process.alive:
+                sample = sampled(name, life.consumer)
+                self.history.add(sample)
+                if not any(sample[1:]):
+                    del self._laden[name]
         self.clock.after(SAMPLE_SECONDS, self._sample)
+
+    def _note_records(self, event: RecordsDelivered) -> None:
+        if event.offsets:
+            self._laden[event.process] = None
 
 
 def run_world(
@@ -280,9 +321,9 @@ def run_world(
         moments=tuple(history),
         fired=Counter(world.faults.fired),
         transitions=Counter(
-            tuple(moment.event[1:])
+            (moment.event.table, moment.event.state, moment.event.event, moment.event.after)
             for moment in history
-            if type(moment.event) is Transition  # type: ignore[misc]
+            if type(moment.event) is Transition
         ),
         steps=steps.count,
         seconds=world.clock.now,

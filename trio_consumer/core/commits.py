@@ -147,7 +147,7 @@ class Commits:
         return self._failures > 0
 
     def collect(self, now: float) -> None:
-        """The first change since nothing was left to commit; after a long pause, others may come along for an interval."""
+        """The first change since nothing was left to commit; after a long pause, wait an interval for others."""
         if self._not_before <= now:
             self._not_before = now + self._interval
 

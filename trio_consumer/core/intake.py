@@ -33,8 +33,8 @@ _offset, _key, _value = attrgetter("offset"), attrgetter("key"), attrgetter("val
 def receive(core: Core, event: Records, now: float) -> None:
     """Take in one event of the client.
 
-    A batch that would pass the total limit is dropped and fetched again later. Two batches always fit on top of what does
-    not stop the intake, but partitions that are assigned meanwhile bring more.
+    A batch that would pass the total limit is dropped and fetched again later. Two batches always fit on top of what
+    does not stop the intake, but partitions that are assigned meanwhile bring more.
     """
     tenures = core.tenures
     room = core.limits.records - core.queued()
