@@ -32,6 +32,8 @@ RELIEF_TICK_SECONDS = 0.005
 """How often throttled partitions are looked at while their queues get shorter."""
 FULL_TICK_SECONDS = 0.05
 """How often a total that is full is looked at."""
+SEEK_AGAIN_SECONDS = 0.1
+"""After this a seek that the client refused is asked for again: straight after an assignment it may refuse."""
 LOG_AGAIN_SECONDS = 60.0
 
 
@@ -99,7 +101,8 @@ class Poller:
         if self._poked:
             return None
         event = None
-        with trio.CancelScope() as self._waiting:
+        seeking = trio.current_time() + SEEK_AGAIN_SECONDS if self._core.seeks else float("inf")
+        with trio.CancelScope(deadline=seeking) as self._waiting:
             event = await self._client.next(self._batch)
         self._waiting = None
         return event
@@ -113,7 +116,7 @@ class Poller:
             await self._client.resume(resume)
 
     async def _follow_seeks(self) -> None:
-        """Where the client refuses, a revoke or a loss of the partition is to come, or we try again after an event."""
+        """Where the client refuses, a revoke or a loss of the partition is to come, or we try again."""
         seeks = self._core.seeks
         for partition, offset in tuple(seeks.items()):
             try:

@@ -83,7 +83,6 @@ class _Guard:
 
     def __init__(self) -> None:
         self.report: Report | None = None
-        self.worlds = 0
         self._targets: list[tuple[Any, str, Any, Any]] = []
         self._substitutes: dict[int, Any] = {}
         self._modules = 0
@@ -193,6 +192,35 @@ def _lookalike(real: Any, forbid: Callable[..., Any], names: tuple[str, ...]) ->
 
 
 _guard: _Guard | None = None
+_worlds = 0
+_collecting_later = False
+
+
+@contextmanager
+def collected() -> Iterator[None]:
+    """Garbage is collected when this ends, and not before: a world is one heap of cycles, and no older than itself.
+
+    Whoever holds a world opens this around all that does, so that what is collected is not looked at a second time.
+    """
+    global _worlds, _collecting_later
+    if _collecting_later:
+        yield
+        return
+    if not _worlds:
+        gc.collect()
+        # What exists by now is not looked at again, so that a collection costs what a world has left over.
+        gc.freeze()
+    _worlds += 1
+    collecting = gc.isenabled()
+    gc.disable()
+    _collecting_later = True
+    try:
+        yield
+    finally:
+        _collecting_later = False
+        gc.collect(1 if _worlds % COLLECT_FULLY_EVERY else 2)
+        if collecting:
+            gc.enable()
 
 
 @contextmanager
@@ -206,23 +234,15 @@ def isolated(report: Report, *, seed: int = 0) -> Iterator[None]:
     global _guard
     if _guard is None:
         _guard = _Guard()
-        gc.collect()
-        # What exists by now is not looked at again, so that a collection costs what a world has left over.
-        gc.freeze()
     guard = _guard
     state = random.getstate()
     random.seed(seed)
-    collecting = gc.isenabled()
-    gc.disable()
     guard.report = report
     guard.install()
     try:
-        yield
+        with collected():
+            yield
     finally:
         guard.remove()
         guard.report = None
         random.setstate(state)
-        guard.worlds += 1
-        gc.collect(1 if guard.worlds % COLLECT_FULLY_EVERY else 2)
-        if collecting:
-            gc.enable()

@@ -24,6 +24,7 @@ from ..kafka.network import Network
 from ..oracles import watch
 from ..runtime.clock import VirtualClock
 from ..runtime.dice import Dice, SeededDice
+from ..runtime.isolation import collected
 from ..runtime.processes import Process
 from ..runtime.run import run
 from ..runtime.schedulers import Scheduler
@@ -292,6 +293,19 @@ def run_world(
         prepare: Called with the world before it begins, for instance to listen to its history.
         record_steps: Keep the name of the task of each step, for comparing two runs.
     """
+    with collected():
+        return _outcome(scenario, dice, handler, oracles, scheduler, prepare, Steps(recording=record_steps))
+
+
+def _outcome(
+    scenario: Scenario,
+    dice: Dice | None,
+    handler: HandlerOf,
+    oracles: Iterable[str] | None,
+    scheduler: Scheduler | None,
+    prepare: Callable[[World], object] | None,
+    steps: Steps,
+) -> Outcome:
     world = World(scenario, dice=dice, handler=handler)
     stock = handler is stock_handler
     watching = watch(world.history, expectations(scenario, effects=stock, cancellable=stock), oracles)
@@ -299,7 +313,6 @@ def run_world(
         prepare(world)
     error = ""
     chooser = scheduler or named_scheduler(scenario.scheduler, world.dice.split("schedule"), depth=scenario.depth)
-    steps = Steps(recording=record_steps)
     try:
         run(
             world.main,

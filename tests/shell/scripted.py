@@ -45,6 +45,7 @@ class ScriptedClient:
         settings: As the consumer passed them.
         topics: As the consumer passed them.
         closed: How often the context was left.
+        seeks_refused: So many seeks are refused.
         on_commit: Called with each acknowledged commit.
     """
 
@@ -63,6 +64,7 @@ class ScriptedClient:
         self.settings: Mapping[str, Any] = {}
         self.topics: Sequence[str] = ()
         self.closed = 0
+        self.seeks_refused = 0
         self.on_commit: Callable[[Mapping[Partition, Commit]], None] = lambda offsets: None
         self._positions: dict[Partition, int] = {}
         self._events: deque[Callable[[], Event]] = deque()
@@ -227,5 +229,8 @@ class ScriptedClient:
 
     async def seek(self, offsets: Mapping[Partition, int]) -> None:
         await trio.lowlevel.checkpoint()
+        if self.seeks_refused > 0:
+            self.seeks_refused -= 1
+            raise ClientError("_STATE", "seek refused")
         self._positions.update(offsets)
         self._wake()

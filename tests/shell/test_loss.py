@@ -172,8 +172,12 @@ async def test_records_that_wait_for_a_retry_are_forgotten(autojump_clock: MockC
     assert client.committed == {A: Commit(1)}
 
 
-async def test_a_log_that_goes_back_loses_nothing_that_was_still_to_be_done(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("refused", [0, 1, 3])
+async def test_a_log_that_goes_back_loses_nothing_that_was_still_to_be_done(
+    autojump_clock: MockClock, refused: int
+) -> None:
     client, gates = ScriptedClient(), Gates((0, 1))
+    client.seeks_refused = refused
     handler = Handler(gates)
     client.produce(A, b"a", b"b", b"c", b"d")
     async with running(client, handler, A, concurrency=1, commit_interval=1) as stage:
