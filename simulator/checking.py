@@ -21,7 +21,7 @@ from .command_line import command_line
 from .faults.catalogue import KINDS, chosen
 from .runtime.processes import Process
 from .subject import Actor, GivenProducer, Records, Subject, cast, checked_subject, under_faults
-from .trace import lines
+from .tools.trace import lines
 from .world.draw import draw
 from .world.expect import expectations
 from .world.history import HandlerEnded, Moment, ProcessEnded, Violated

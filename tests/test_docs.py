@@ -17,8 +17,8 @@ import trio_consumer
 from simulator.bugs.hunt import SEEDS_MAX
 from simulator.cli.exits import Exit as SimulatorExit
 from simulator.faults.catalogue import KINDS
-from simulator.reproduce import option_of
-from simulator.shrink import TRIES_MAX
+from simulator.tools.reproduce import option_of
+from simulator.tools.shrink import TRIES_MAX
 from simulator.world.scenario import Scenario
 from trio_consumer.cli.exits import Exit
 from trio_consumer.client import translation

@@ -113,7 +113,7 @@ IMPORT_RULES = (
     ),
     ImportRule(
         scope=tuple(f"{SIMULATOR}.{name}" for name in ("runtime", "kafka", "client", "world", "faults", "oracles")),
-        never=tuple(f"{SIMULATOR}.{name}" for name in ("bugs", "cli", "report", "fuzz", "shrink", "checking")),
+        never=tuple(f"{SIMULATOR}.{name}" for name in ("bugs", "cli", "report", "tools", "checking", "machine")),
         why="imports point one way: tools, world, clients, brokers",
     ),
     ImportRule(
@@ -268,7 +268,7 @@ VIOLATIONS: Sequence[tuple[Checker, str, str]] = (
     (wrong_imports, f"{SIMULATOR}.kafka.log", "import time"),
     (wrong_imports, f"{SIMULATOR}.world.world", "from trio._core import _run"),
     (wrong_imports, f"{SIMULATOR}.oracles.order", "import trio"),
-    (wrong_imports, f"{SIMULATOR}.client.client", "from ..fuzz import fuzz"),
+    (wrong_imports, f"{SIMULATOR}.client.client", "from ..tools.fuzz import fuzz"),
     (wrong_imports, "tests.core.test_lanes", "from unittest import mock"),
     (drawn_randomness, f"{PACKAGE}.core.retries", "import random\nrandom.random()"),
     (drawn_randomness, f"{PACKAGE}.core.retries", "import random\nrng = random.Random()"),

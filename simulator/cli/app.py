@@ -13,14 +13,14 @@ from rich.text import Text
 
 from trio_consumer import ConfigurationError
 
-from .. import recording as recording_
-from ..fuzz import fuzz as fuzz_
-from ..fuzz import silence
-from ..recording import Recording, recording_of
 from ..report.page import write_page
-from ..reproduce import planted as planted_
-from ..shrink import TRIES_MAX, Shrink
-from ..tally import Plan, Tally, all_rows, coverage
+from ..tools import recording as recording_
+from ..tools.fuzz import fuzz as fuzz_
+from ..tools.fuzz import silence
+from ..tools.recording import Recording, recording_of
+from ..tools.reproduce import planted as planted_
+from ..tools.shrink import TRIES_MAX, Shrink
+from ..tools.tally import Plan, Tally, all_rows, coverage
 from ..world.world import run_world
 from . import determinism, fuzzing, planted, progress, replaying, show, shrinking
 from .exits import Exit, bare, failed

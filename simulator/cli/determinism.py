@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..determinism import Comparison, compare
-from ..reproduce import command
+from ..tools.determinism import Comparison, compare
+from ..tools.reproduce import command
 
 __all__ = ["as_json", "as_tables", "compare"]
 

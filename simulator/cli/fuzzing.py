@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..tally import Coverage, Row, Tally, Verdict
+from ..tools.tally import Coverage, Row, Tally, Verdict
 from . import show
 
 FAILURES_SHOWN = 10

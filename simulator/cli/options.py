@@ -15,7 +15,7 @@ from trio_consumer.client.settings import max_poll_interval_seconds
 from trio_consumer.config import gather
 
 from ..faults.catalogue import KINDS, chosen
-from ..reproduce import numbers_of, pairs_of, scenario_of
+from ..tools.reproduce import numbers_of, pairs_of, scenario_of
 from ..world.members import SETTINGS
 from ..world.scenario import PROTOCOLS, SCHEDULERS, VERSIONS, Scenario
 
@@ -148,7 +148,7 @@ class Given:
     ] = None
 
     def fields(self) -> dict[str, Any]:
-        """What `simulator.reproduce.scenario_of` takes.
+        """What `simulator.tools.reproduce.scenario_of` takes.
 
         Raises:
             ConfigurationError: A value is wrong.

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..bugs.catalogue import BUGS
-from ..shrink import Shrink
-from ..tally import Coverage, Row, Tally, coverage
+from ..tools.shrink import Shrink
+from ..tools.tally import Coverage, Row, Tally, coverage
 
 LIVE_INTERVAL, LINE_INTERVAL = 0.2, 10.0
 BAR_CELLS = 30

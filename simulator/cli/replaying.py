@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..recording import Recording
 from ..runtime.digest import Divergence, first_divergence, trail
+from ..tools.recording import Recording
 
 __all__ = ["Divergence", "divergence"]
 

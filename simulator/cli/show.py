@@ -11,11 +11,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..recording import Recording
 from ..report.picture import facts
-from ..reproduce import command
-from ..tally import Found
-from ..trace import Line, legend, lines
+from ..tools.recording import Recording
+from ..tools.reproduce import command
+from ..tools.tally import Found
+from ..tools.trace import Line, legend, lines
 from ..world.history import FaultFired, Moment, Transition, Violated
 from ..world.scenario import Scenario
 from .exits import Exit, promise_of, verdict

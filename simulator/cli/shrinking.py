@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..report.picture import facts
-from ..reproduce import command, given_of
-from ..shrink import Shrunk
+from ..tools.reproduce import command, given_of
+from ..tools.shrink import Shrunk
 from . import show
 
 

@@ -15,7 +15,6 @@ import attrs
 from trio_consumer import Partition
 
 from ..kafka.requests import Node, Request, Response
-from ..runtime.clock import Timer
 from . import Surroundings
 from .knobs import Knobs
 from .thread import Thread
@@ -94,6 +93,9 @@ class Handle:
         fatal: The code of the error after which the client can't go on, or ``""``.
         closing: True once close() was called.
         polled: When the application polled last; ``None`` while it does.
+        time: Tells the time.
+        after: As `Process.after`.
+        wake: Something has changed that the application's thread may wait for.
     """
 
     brokers: Brokers
@@ -117,17 +119,14 @@ class Handle:
         self.polled: float | None = surroundings.clock.now
         self._thread = thread
         self._silent: dict[Node, None] = {}
+        self.time = self.clock.current_time
+        self.after = self.process.after
+        self.wake = thread.poke
 
     @property
     def now(self) -> float:
         now: float = self.clock.now
         return now
-
-    def time(self) -> float:
-        return self.now
-
-    def after(self, seconds: float, act: Callable[..., object], *arguments: object) -> Timer:
-        return self.process.after(seconds, act, *arguments)
 
     def emit(self, op: Op) -> None:
         """Something for the application."""
@@ -137,10 +136,6 @@ class Handle:
     def emit_first(self, op: Op) -> None:
         """The same, ahead of all that waits."""
         self.ops.appendleft(op)
-        self._thread.poke()
-
-    def wake(self) -> None:
-        """Something has changed that the application's thread may wait for."""
         self._thread.poke()
 
     def send(

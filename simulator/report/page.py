@@ -15,7 +15,7 @@ from typing import Any
 
 from trio_consumer import ConfigurationError
 
-from ..recording import Recording
+from ..tools.recording import Recording
 from .picture import picture
 
 SCRIPTS = ("draw.js", "page.js")

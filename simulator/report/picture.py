@@ -14,9 +14,9 @@ from typing import Any
 from trio_consumer import Partition
 
 from ..faults.catalogue import KINDS
-from ..recording import Recording
-from ..reproduce import command
-from ..trace import Line, key_of, legend, lines, offset_of
+from ..tools.recording import Recording
+from ..tools.reproduce import command
+from ..tools.trace import Line, key_of, legend, lines, offset_of
 from ..world import history
 from ..world.scenario import Scenario
 

@@ -27,20 +27,28 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-class Timer:
-    """Something that happens later."""
+class Timer(list[Any]):
+    """Something that happens later: when, the number of the timer, what, and its arguments.
 
-    __slots__ = ("act", "arguments", "when")
+    It compares as what it is, a list, and so lies in a heap as it is: a world sets some hundreds of them.
+    """
 
-    def __init__(self, when: float, act: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-        self.when = when
-        self.act: Callable[..., object] | None = act
-        self.arguments = arguments
+    __slots__ = ()
+
+    @property
+    def when(self) -> float:
+        when: float = self[0]
+        return when
+
+    @property
+    def act(self) -> Callable[..., object] | None:
+        """``None`` once it has happened or was cancelled."""
+        act: Callable[..., object] | None = self[2]
+        return act
 
     def cancel(self) -> None:
         """It does not happen. Cancelling what has happened changes nothing."""
-        self.act = None
-        self.arguments = ()
+        self[2:] = None, ()
 
 
 class VirtualClock(trio.abc.Clock):
@@ -58,22 +66,24 @@ class VirtualClock(trio.abc.Clock):
         self.stuck: Callable[[], object] = lambda: None
         self.eventful: Callable[[float], object] = _always
         self.failed: Callable[[Exception], object] = _raise
-        # By time, then by the order in which they were set. Tuples, since a heap compares a lot.
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[Timer] = []
         self._numbers = 0
 
     def at(self, when: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Call ``act(*arguments)`` at this time, or at once after what is running if it is past."""
         if when < self.now:
             when = self.now
-        self._numbers += 1
-        timer = Timer(when, act, arguments)
-        heappush(self._timers, (when, self._numbers, timer))
+        self._numbers = number = self._numbers + 1
+        timer = Timer((when, number, act, arguments))
+        heappush(self._timers, timer)
         return timer
 
     def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """Call ``act(*arguments)`` after so many virtual seconds."""
-        return self.at(self.now + seconds, act, *arguments)
+        self._numbers = number = self._numbers + 1
+        timer = Timer((self.now + (seconds if seconds > 0 else 0), number, act, arguments))
+        heappush(self._timers, timer)
+        return timer
 
     def advance(self, seconds: float) -> None:
         """Let so many virtual seconds pass, without Trio."""
@@ -86,7 +96,7 @@ class VirtualClock(trio.abc.Clock):
     def next_due(self) -> float:
         """When the next timer fires; infinity if there is none."""
         timers = self._timers
-        while timers and timers[0][2].act is None:
+        while timers and timers[0][2] is None:
             heappop(timers)
         return timers[0][0] if timers else math.inf
 
@@ -94,12 +104,12 @@ class VirtualClock(trio.abc.Clock):
         """Call what is due now."""
         timers, now = self._timers, self.now
         while timers and timers[0][0] <= now:
-            timer = heappop(timers)[2]
-            act = timer.act
+            timer = heappop(timers)
+            _, _, act, arguments = timer
             if act is not None:
-                timer.act = None
+                timer[2] = None
                 try:
-                    act(*timer.arguments)
+                    act(*arguments)
                 except Exception as error:
                     self.failed(error)
 
@@ -126,17 +136,23 @@ class VirtualClock(trio.abc.Clock):
 
         Timers fire one after the other until some task can: a pass of Trio's loop costs more than a timer.
         """
-        due = self.next_due()
-        if due <= deadline and due != math.inf:
-            while due <= deadline and due != math.inf:
-                self.now = max(self.now, due)
-                self.fire()
-                if self.eventful(deadline):
-                    break
-                due = self.next_due()
-        elif deadline != math.inf:
+        timers, eventful, fired = self._timers, self.eventful, False
+        while timers:
+            due, _, act, _ = timers[0]
+            if act is None:
+                heappop(timers)
+                continue
+            if due > deadline or due == math.inf:
+                break
+            if due > self.now:
+                self.now = due
+            self.fire()
+            fired = True
+            if eventful(deadline):
+                return 0
+        if not fired:
+            if deadline == math.inf:
+                self.stuck()
+                return IDLE_SECONDS
             self.now = max(self.now, deadline)
-        else:
-            self.stuck()
-            return IDLE_SECONDS
         return 0

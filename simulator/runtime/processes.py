@@ -41,7 +41,8 @@ class Process:
 
     def after(self, seconds: float, act: Callable[..., object], *arguments: Any) -> Timer:
         """As `VirtualClock.after`; what comes due during a freeze happens at its end, and never after death."""
-        return self.clock.after(seconds, self.deliver, act, *arguments)
+        clock = self.clock
+        return clock.at(clock.now + seconds, self.deliver, act, *arguments)
 
     def deliver(self, act: Callable[..., object], *arguments: Any) -> None:
         """Let the client's side of the process do this now, or at the end of a freeze, or never after death."""

@@ -336,6 +336,7 @@ class History:
 
     def add(self, event: tuple[Any, ...]) -> None:
         """Something happened just now."""
-        self.moments.append(Moment(self._clock.now, event))
+        # As Moment(...) does, without a call of it: this is done for each event.
+        self.moments.append(tuple.__new__(Moment, (self._clock.now, event)))
         for listener in self._listeners.get(type(event), ()):
             listener(event)

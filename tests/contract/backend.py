@@ -55,6 +55,9 @@ class Backend(Protocol):
     @property
     def differs(self) -> frozenset[Differs]: ...
 
+    @property
+    def session_ms(self) -> int: ...
+
     def connect(
         self, group: str, topics: Sequence[str], protocol: GroupProtocol, more: Mapping[str, Any]
     ) -> AbstractAsyncContextManager[Client]:

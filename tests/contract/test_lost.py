@@ -9,7 +9,7 @@ from trio_consumer import ClientError, Fenced, Partition
 from trio_consumer.client.port import Commit, Lost, Revoked
 
 from .backend import SECONDS_MAX, Backend, GroupProtocol
-from .member import Group, Member, reading
+from .member import Group, Member, reading, until
 
 CLASSIC = pytest.mark.parametrize(
     "protocol", [GroupProtocol.RANGE, GroupProtocol.COOPERATIVE], ids=lambda protocol: protocol.value
@@ -89,6 +89,32 @@ async def test_the_poll_interval_is_exceeded(backend: Backend, protocol: GroupPr
             seen = len(member.records)
             await member.read_until(lambda: len(member.records) > seen)
             assert member.records[seen].offset == 0
+
+
+@pytest.mark.usefixtures("with_static_members")
+async def test_a_loss_that_a_rebalance_overtakes(backend: Backend) -> None:
+    """A static member that does not poll in time while the group rebalances is given what it held without a word."""
+    with trio.fail_after(SECONDS_MAX):
+        group, partitions = await start(backend, GroupProtocol.COOPERATIVE, records=2000)
+        short = {"max_poll_interval_ms": backend.session_ms}
+        async with group.member(group_instance_id="one", **short) as a, group.member() as b:
+            a.records_max = 5
+            await a.read_until(lambda: len(a.records) >= 5)
+            async with reading(b):
+                # a's client is not polled any more. It joins again all the same, and has a revoke in hand.
+                await trio.sleep(backend.session_ms / 1000 + 1.5)
+                await a.read_until(lambda: a.has(Lost))
+                seen = len(a.records)
+                await a.read_until(lambda: len(a.owned) == 1 and len(a.records) > seen)
+                await until(lambda: len(b.owned) == 1, b)
+            (kept,) = a.owned
+            assert kept not in b.owned
+            # Read again from where the group stands: nothing was committed.
+            assert (a.records[seen].topic, a.records[seen].partition, a.records[seen].offset) == (*kept, 0)
+            assert [one.fatal for one in a.failed(ClientError)] == [False]
+            await a.client.commit({kept: Commit(1)})
+            await a.read_until(lambda: a.positions[kept] == 2000)
+        assert (await group.committed([kept])) == {kept: 1}
 
 
 async def test_a_loss_that_was_not_read_yet_refuses_commits(backend: Backend) -> None:

@@ -16,8 +16,8 @@ from simulator.cli import main, progress
 from simulator.cli.exits import Exit, failed, promise_of, verdict
 from simulator.faults.catalogue import KINDS
 from simulator.oracles import ORACLES
-from simulator.recording import read
-from simulator.tally import Plan, Tally, Verdict, all_rows, coverage
+from simulator.tools.recording import read
+from simulator.tools.tally import Plan, Tally, Verdict, all_rows, coverage
 from simulator.world.scenario import Scenario
 from trio_consumer import ConfigurationError, InternalError
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from simulator.determinism import OTHER_HASH_SEED, compare, others_of
+from simulator.tools.determinism import OTHER_HASH_SEED, compare, others_of
 from trio_consumer import ConfigurationError
 
 SAME = "tests.simulator.synthetic:run"

@@ -7,8 +7,8 @@ import traceback
 import pytest
 
 from simulator.faults.catalogue import KINDS
-from simulator.fuzz import fuzz, judge, load
-from simulator.tally import Plan, Tally, Verdict, all_rows, coverage
+from simulator.tools.fuzz import fuzz, judge, load
+from simulator.tools.tally import Plan, Tally, Verdict, all_rows, coverage
 from tests.simulator.synthetic import ORACLE, ROWS, run
 from trio_consumer import ConfigurationError
 
@@ -77,8 +77,8 @@ def test_errors_are_told_apart_by_their_types(error: str, type_: str) -> None:
 
 
 def test_a_world_without_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulator.fuzz.WORLD_SECONDS_MAX", 5.0)
-    monkeypatch.setattr("simulator.fuzz.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("simulator.tools.fuzz.WORLD_SECONDS_MAX", 5.0)
+    monkeypatch.setattr("simulator.tools.fuzz.LOOK_SECONDS", 0.1)
     tally = fuzz(Plan(seeds=4, jobs=2, runner=ENDLESS, given={"faults": frozenset()}))
     assert tally.seeds == 4
     assert list(tally.failures) == [1]

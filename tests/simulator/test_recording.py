@@ -9,7 +9,17 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import pytest
 
-from simulator.recording import EVENTS, VERSION, Recording, UnreadableRecording, dumps, loads, read, recording_of, write
+from simulator.tools.recording import (
+    EVENTS,
+    VERSION,
+    Recording,
+    UnreadableRecording,
+    dumps,
+    loads,
+    read,
+    recording_of,
+    write,
+)
 from simulator.world import history
 from simulator.world.history import Moment
 from simulator.world.scenario import Scenario
@@ -114,7 +124,7 @@ def test_what_is_no_recording_is_refused(data: bytes, said: str, tmp_path: Path)
 
 def test_a_file_that_is_too_large_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a", WORLD)
-    monkeypatch.setattr("simulator.recording.FILE_BYTES_MAX", 100)
+    monkeypatch.setattr("simulator.tools.recording.FILE_BYTES_MAX", 100)
     with pytest.raises(UnreadableRecording, match="more than 100 bytes"):
         read(tmp_path / "a")
 

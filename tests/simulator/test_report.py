@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from selenium.webdriver import Keys
 
-from simulator.recording import Recording, recording_of
 from simulator.report.page import page, write_page
 from simulator.report.picture import picture, stack
+from simulator.tools.recording import Recording, recording_of
 from simulator.world import history
 from simulator.world.history import Moment
 from simulator.world.scenario import Scenario

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from simulator.cli.options import Given
-from simulator.reproduce import command, command_of, given_of, numbers_of, numbers_text, pairs_of, scenario_of
+from simulator.tools.reproduce import command, command_of, given_of, numbers_of, numbers_text, pairs_of, scenario_of
 from simulator.world.draw import draw
 from simulator.world.scenario import Scenario
 from tests.simulator.parsing import parsed

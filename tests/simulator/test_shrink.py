@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from simulator.faults.catalogue import KINDS
-from simulator.shrink import Shrink, fewer, lower, shrink
+from simulator.tools.shrink import Shrink, fewer, lower, shrink
 from simulator.world.draw import draw
 from simulator.world.history import Moment, Violated
 from simulator.world.scenario import Scenario

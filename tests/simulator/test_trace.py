@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.recording import EVENTS
-from simulator.trace import BROKER, DETAILS, KINDS, TONES, Line, cut, key_of, legend, lines, ranges
+from simulator.tools.recording import EVENTS
+from simulator.tools.trace import BROKER, DETAILS, KINDS, TONES, Line, cut, key_of, legend, lines, ranges
 from simulator.world import history
 from simulator.world.history import Moment
 from simulator.world.scenario import Scenario

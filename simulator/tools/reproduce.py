@@ -15,11 +15,11 @@ import attrs
 
 from trio_consumer import ConfigurationError
 
-from .world.draw import draw
-from .world.scenario import Scenario
+from ..world.draw import draw
+from ..world.scenario import Scenario
 
 if TYPE_CHECKING:
-    from .bugs.bug import Bug
+    from ..bugs.bug import Bug
 
 PROGRAM = "python -m simulator"
 
@@ -60,7 +60,7 @@ def planted(given: Mapping[str, Any]) -> AbstractContextManager[None]:
 
 def bug_of(given: Mapping[str, Any]) -> Bug:
     """The planted bug that is given."""
-    from .bugs.catalogue import BUGS  # many modules, which few worlds need
+    from ..bugs.catalogue import BUGS  # many modules, which few worlds need
 
     name = given["bug"]
     if name not in BUGS:

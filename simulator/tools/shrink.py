@@ -20,10 +20,10 @@ import attrs
 
 from trio_consumer import ConfigurationError
 
+from ..world.history import FaultFired
+from ..world.scenario import PROTOCOLS, SCHEDULERS, Scenario
 from .fuzz import Runner, verdict_of
 from .tally import Found, Verdict
-from .world.history import FaultFired
-from .world.scenario import PROTOCOLS, SCHEDULERS, Scenario
 
 TRIES_MAX = 3_000
 STEPS_MAX = 3

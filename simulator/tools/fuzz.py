@@ -23,10 +23,10 @@ from typing import Any, TypeAlias
 
 from trio_consumer import ConfigurationError
 
+from ..world.history import Violated
+from ..world.scenario import Scenario
 from .reproduce import planted, scenario_of
 from .tally import Found, Plan, Tally, Verdict
-from .world.history import Violated
-from .world.scenario import Scenario
 
 Runner: TypeAlias = "Callable[[Scenario], Any]"
 """Runs a scenario and returns its `Outcome`."""

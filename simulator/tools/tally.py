@@ -16,9 +16,9 @@ import attrs
 
 from trio_consumer import ConfigurationError
 
+from ..faults.catalogue import KINDS
+from ..kafka.coordinator import TABLES
 from . import reproduce
-from .faults.catalogue import KINDS
-from .kafka.coordinator import TABLES
 
 WORLD = "simulator.world.world:run_world"
 """What runs a scenario."""
@@ -91,7 +91,7 @@ class Plan:
         seeds: How many; ``None`` for as many as the time allows.
         seconds: For how long, in real seconds; ``None`` for as long as the seeds take.
         jobs: Processes.
-        given: As for `simulator.reproduce.scenario_of`.
+        given: As for `simulator.tools.reproduce.scenario_of`.
         runner: What runs a scenario, as ``module:function``.
         stop_after: End after so many seeds that failed; ``None`` to collect them all.
 

@@ -14,8 +14,8 @@ import attrs
 
 from trio_consumer import Partition
 
-from .world import history
-from .world.history import Moment
+from ..world import history
+from ..world.history import Moment
 
 BROKER, WORLD = "broker", "world"
 """Who a line is about, where it is no process."""

@@ -18,13 +18,13 @@ import msgpack  # type: ignore[import-untyped]
 
 from trio_consumer import ConfigurationError, Partition
 
+from ..world import history
+from ..world.history import Moment, Violated
+from ..world.scenario import Scenario
 from .reproduce import given_of
-from .world import history
-from .world.history import Moment, Violated
-from .world.scenario import Scenario
 
 if TYPE_CHECKING:
-    from .world.world import Outcome
+    from ..world.world import Outcome
 
 FORMAT = "trio-consumer simulation"
 VERSION = 1

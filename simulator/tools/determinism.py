@@ -1,8 +1,8 @@
 """Is a seed all that decides a world? Runs seeds here and in other processes, and compares what happened.
 
 The other processes have another hash seed, and may be other Pythons. Where a digest differs, both trails are fetched
-and the first line that differs is named. Run as ``python -m simulator.determinism``, with what is wanted as JSON, the
-module is the other process.
+and the first line that differs is named. Run as ``python -m simulator.tools.determinism``, with what is wanted as JSON,
+the module is the other process.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import attrs
 
 from trio_consumer import ConfigurationError
 
+from ..runtime.digest import Divergence, digest_of, first_divergence, trail
+from ..world.scenario import Scenario
 from .fuzz import Runner, load, silence
 from .reproduce import planted, scenario_of
-from .runtime.digest import Divergence, digest_of, first_divergence, trail
-from .world.scenario import Scenario
 
 HASH_SEED, OTHER_HASH_SEED = "0", "1789"
 DIVERGENCES_MAX = 5
 """So many are looked into."""
 
-WITH_STEPS = "simulator.determinism:run_with_steps"
+WITH_STEPS = "simulator.tools.determinism:run_with_steps"
 """Runs a scenario, and keeps which task ran when."""
 
 Digests = Mapping[int, str]
@@ -90,7 +90,7 @@ class Comparison:
 
 def run_with_steps(scenario: Scenario) -> Any:
     """As `simulator.world.world.run_world`."""
-    from .world.world import run_world
+    from ..world.world import run_world
 
     return run_world(scenario, record_steps=True)
 
@@ -114,7 +114,7 @@ def compare(
     Args:
         start: The first seed.
         seeds: How many.
-        given: As for `simulator.reproduce.scenario_of`.
+        given: As for `simulator.tools.reproduce.scenario_of`.
         pythons: Further interpreters, with all that the simulator needs installed.
         runner: What runs a scenario.
         look: Called with the number of seeds that have run here.
