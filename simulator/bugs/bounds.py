@@ -32,10 +32,10 @@ BUGS = (
         given=SMALL,
     ),
     Bug(
-        name="pause-outlives-tenure",
-        says="takes a partition that it paused in an earlier tenure for paused still, though it is fetched again",
+        name="full-and-takes-more",
+        says="takes in what partitions bring that it gets while it is full",
         oracle="bounds",
-        edits=(Edit(f"{CORE}.begin", "if partition in self.fetch_paused:", "if False:"),),
+        edits=(Edit("trio_consumer.core.intake:receive", "if len(batch) > room:", "if False:"),),
         given={
             "protocol": "cooperative-sticky",
             "members": 1,
@@ -48,6 +48,19 @@ BUGS = (
             "fault_seconds": 10.0,
             "options": {"order": "partition", "queued_records_max": 6, "concurrency": 4, "grace": 0.1},
         },
+    ),
+    Bug(
+        name="full-map-stops-the-idle",
+        says="stops a partition whose offset map is nearly full, also where nothing is left to wait for",
+        oracle="progress",
+        edits=(
+            Edit(
+                f"{BACKPRESSURE}:fullness_of",
+                "if map_characters_max and tenure.ledger.incomplete_count:",
+                "if map_characters_max:",
+            ),
+        ),
+        given={"options": {"offset_map_characters_max": 30, "queued_records_max": 16}, "handler_seconds": 0.2},
     ),
     Bug(
         name="pause-forgotten-at-the-end",

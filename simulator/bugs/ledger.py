@@ -152,6 +152,20 @@ BUGS = (
         given={"faults": frozenset({"unclean-truncation"}), "handler_seconds": 0.3, "partitions": 1},
     ),
     Bug(
+        name="rewind-skips-what-was-queued",
+        says="starts over where the log went back to, and forgets what it had fetched below and not handled",
+        oracle="commit",
+        also=("order", "progress"),
+        edits=(
+            Edit(
+                "trio_consumer.core.engine:Core.rewound",
+                "if committable is None or committable >= offset:",
+                "if True:",
+            ),
+        ),
+        given={"faults": frozenset({"unclean-truncation"}), "handler_seconds": 0.3, "partitions": 1, "records": 200},
+    ),
+    Bug(
         name="map-applied-one-off",
         says="reads the offset map as if it were written for the next offset",
         oracle="commit",

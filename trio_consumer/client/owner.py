@@ -9,7 +9,8 @@ carried out between short polls, events leave by the `Bridge`. Invariants:
 - A tenure gets a number at its start. A commit that was asked for in another tenure is refused here: brokers do not
   fence partitions.
 - Records that are in hand when partitions are revoked or lost are dropped if they belong to these, else kept.
-- A tenure also ends when the client says that it can't go on, or was not polled in time; no on_lost need follow.
+- A tenure also ends when the client says that it can't go on, or was not polled in time; no on_lost need follow. In the
+  latter case the client may keep the partition without a word: then a new tenure begins (`presumed`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from ..errors import ClientError, ConfigurationError, InternalError
 from ..record import Partition
-from . import callbacks, committed, fetching
+from . import callbacks, committed, fetching, presumed
 from .bridge import Answer, Bridge
-from .port import Assigned, Failed, Lost, Records, Revoked
+from .port import Assigned, Committed, Failed, Lost, Records, Revoked
 from .requests import Close, CommitOffsets, CommitsInFlight, Fetch, Pause, Release, Request, Resume, Seek, refusal
 from .settings import max_poll_interval_seconds, without_secrets
 from .startup import GivenUp, Startup
@@ -71,6 +72,7 @@ class Owner:
         self._consumer: Consumer = None  # type: ignore[assignment]  # set first thing by run
         self._tenures: dict[Partition, int] = {}
         self._tenures_begun = 0
+        self._presumed = presumed.Presumed()
         self._paused: set[Partition] = set()
         self._held: list[Message] = []
         self._halted: set[Partition] = set()
@@ -236,11 +238,13 @@ class Owner:
             # revoke of its partition.
             message = self._consumer.poll(BUSY_POLL_SECONDS if self._commits else POLL_SECONDS)
             messages = [] if message is None else [message]
+            self._presumed.passed()
         self._flowing = bool(messages)
         if messages:
             self._deliver(messages)
         else:
             self._deliver_positions()
+        self._take_back()
 
     def _subscribe(self) -> None:
         self._subscribed = True
@@ -303,8 +307,10 @@ class Owner:
             self._halted = set(self._tenures)
             self._consumer.pause(fetching.topic_partitions(self._halted))
         message = self._consumer.poll(0)
+        self._presumed.passed()
         if message is not None:
             self._held.extend(self._without_errors([message]))
+        self._take_back()
 
     def _go_on(self) -> None:
         """Fetch again what is ours and was not paused by request."""
@@ -342,23 +348,14 @@ class Owner:
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         partitions = _partitions(assigned)
+        self._presumed.assigned(partitions)
         if self._closing or not partitions:
             return
         self._lose(partitions)  # normally none: a tenure that was never revoked
-        found = committed.read(consumer, partitions)
-        numbers = {}
-        for partition in partitions:
-            self._tenures_begun += 1
-            numbers[partition] = self._tenures_begun
-        # librdkafka lets a pause outlive the tenure; here it ends with it.
-        consumer.resume(fetching.topic_partitions(partitions))
-        self._paused.difference_update(partitions)
-        self._halted.difference_update(partitions)
-        self._tenures.update(numbers)
-        self._idle_due = time.monotonic() + IDLE_SECONDS
-        self._bridge.emit(Assigned(found), numbers)
+        self._begin(committed.read(consumer, partitions))
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._presumed.named(_partitions(revoked))
         partitions = [partition for partition in _partitions(revoked) if partition in self._tenures]
         if self._closing or not partitions:
             self._forget(partitions)
@@ -391,6 +388,7 @@ class Owner:
         return True
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._presumed.named(_partitions(lost))
         self._lose(_partitions(lost))
 
     def _on_error(self, error: KafkaError) -> None:
@@ -405,6 +403,8 @@ class Owner:
             return
         is_dead = error.fatal() or error.code() == KafkaError._FATAL
         if is_dead or error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            if not is_dead:
+                self._presumed.lost(self._tenures)
             self._lose(tuple(self._tenures))
         if is_dead:
             if self._dead is not None:
@@ -423,6 +423,31 @@ class Owner:
             self._bridge.emit(Failed(failure))
 
     # Tenures
+
+    def _begin(self, found: Mapping[Partition, Committed]) -> None:
+        numbers = {}
+        for partition in found:
+            self._tenures_begun += 1
+            numbers[partition] = self._tenures_begun
+        # librdkafka lets a pause outlive the tenure; here it ends with it.
+        self._consumer.resume(fetching.topic_partitions(found))
+        self._paused.difference_update(found)
+        self._halted.difference_update(found)
+        self._forget_in_hand(found)  # what came while nobody had them
+        self._tenures.update(numbers)
+        self._idle_due = time.monotonic() + IDLE_SECONDS
+        self._bridge.emit(Assigned(found), numbers)
+
+    def _take_back(self) -> None:
+        """Begin a tenure of what was presumed lost, and is ours after all."""
+        if time.monotonic() < self._presumed.due or self._dead is not None or self._closing:
+            return
+        held = self._presumed.among(_partitions(self._consumer.assignment()))
+        found = presumed.start_again(self._consumer, held)
+        self._presumed.taken_back(found, time.monotonic())
+        if found:
+            log.warning("%d partitions that counted as lost are still ours", len(found))
+            self._begin(found)
 
     def _lose(self, partitions: Iterable[Partition]) -> None:
         ours = tuple(partition for partition in partitions if partition in self._tenures)
