@@ -31,6 +31,8 @@ class Cancelled(Oracle):
             tenure = call.tenure
             if tenure is None or tenure.phase is not Phase.RELEASED or tenure.since != self.truth.now:
                 continue
+            if process.was_frozen >= tenure.revoked:  # all its deadlines had passed when it went on
+                continue
             if tenure.partition in event.partitions and call.epoch == tenure.epoch and not self._ignores(call):
                 waited = self.truth.now - tenure.revoked
                 if self.expected.cancellable or waited < WAIT_SHARE * self.expected.revoke_seconds:

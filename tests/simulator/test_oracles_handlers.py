@@ -255,6 +255,15 @@ def test_a_handler_that_ignores_its_cancellation_is_not_the_consumers_fault() ->
     assert story.found == []
 
 
+def test_where_its_event_loop_was_blocked_a_process_gives_back_what_it_can() -> None:
+    story, call = revoked()
+    story.add(h.ProcessFrozen(A, False), 0.1)
+    story.add(h.ProcessThawed(A), 5)
+    story.release(A)
+    story.stop(call)
+    assert story.found == []
+
+
 def test_handlers_of_a_lost_partition_are_cancelled_at_once() -> None:
     for seconds, outcome, legal in ((0, "succeeded", True), (0.1, "cancelled", True), (0.1, "succeeded", False)):
         story = owner("cancelled", cancellable=True)
