@@ -19,7 +19,7 @@ from trio_consumer.client.owner import BUSY_POLL_SECONDS, IDLE_SECONDS, POLL_SEC
 from trio_consumer.client.port import Assigned, Event, Failed, Lost, Records, Revoked
 from trio_consumer.client.translation import DEAD, not_assigned
 
-from ..world.history import FetchPaused, FetchResumed
+from ..world.history import FetchPaused, FetchResumed, Sought
 from . import offsets, reading, startup
 from .errors import commit_error, error_of
 from .fetching import Fetched
@@ -225,6 +225,7 @@ class Owner:
             self._forget_in_hand([partition])
             self._reading.forget([partition])
             self._bridge.drop(partition)
+            self._handle.history.add(Sought(self._handle.name, partition, offset))
         return None
 
     # Fetching

@@ -6,7 +6,7 @@ from bisect import bisect_left
 
 from trio_consumer import Partition
 
-from ..world.history import AssignmentDelivered, PositionReset, RecordsDelivered
+from ..world.history import AssignmentDelivered, PositionReset, RecordsDelivered, Sought
 from .logs import Log
 from .oracle import Oracle, Subscriptions
 from .tenures import Phase, Tenure
@@ -31,7 +31,15 @@ class Delivery(Oracle):
         self._known: set[tuple[str, Partition]] = set()
 
     def subscriptions(self) -> Subscriptions:
-        return {RecordsDelivered: self._delivered, AssignmentDelivered: self._assigned, PositionReset: self._reset}
+        return {
+            RecordsDelivered: self._delivered,
+            AssignmentDelivered: self._assigned,
+            PositionReset: self._reset,
+            Sought: self._sought,
+        }
+
+    def _sought(self, event: Sought) -> None:
+        self._next[event.process, event.partition] = event.offset
 
     def _assigned(self, event: AssignmentDelivered) -> None:
         for partition in event.tenures:

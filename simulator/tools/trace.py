@@ -285,6 +285,14 @@ KINDS: Mapping[type, Kind] = {
         where=_one,
         rest=lambda e: f"{offset_of(e.before)} → {offset_of(e.after)}",
     ),
+    _H.Sought: Kind(
+        "k",
+        "sought",
+        "client",
+        "the consumer has it fetch again from there",
+        where=_one,
+        rest=lambda e: f"→ {e.offset}",
+    ),
     _H.FetchPaused: Kind("p", "paused", "client", "fetching paused", where=_many),
     _H.FetchResumed: Kind("u", "resumed", "client", "fetching resumed", where=_many),
     _H.CommitAsked: Kind(

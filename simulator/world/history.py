@@ -160,6 +160,14 @@ class FetchResumed(NamedTuple):
     partitions: tuple[Partition, ...]
 
 
+class Sought(NamedTuple):
+    """The consumer has the client fetch from here next."""
+
+    process: str
+    partition: Partition
+    offset: int
+
+
 # Commits
 
 

@@ -63,6 +63,14 @@ def test_nothing_comes_twice_within_a_tenure() -> None:
     assert story.found == ["delivery"]
 
 
+def test_what_the_consumer_asks_for_it_may_be_given_again() -> None:
+    for sought, legal in ((1, True), (2, False)):
+        story = owner("delivery")
+        story.add(h.Sought(A, P0, sought))
+        story.deliver(A, 1, 2)
+        assert (not story.found) is legal
+
+
 def test_a_client_that_resets_its_position_may_deliver_again() -> None:
     story = owner("delivery")
     story.add(h.PositionReset(A, P0, 4, 0))
