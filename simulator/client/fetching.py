@@ -62,6 +62,7 @@ class Feed:
         "epoch",
         "errand",
         "error",
+        "full",
         "held_until",
         "in_queue",
         "next",
@@ -87,6 +88,7 @@ class Feed:
         self.reached = UNKNOWN
         self.held_until = 0.0
         self.in_queue = 0
+        self.full = False
         self.epoch = self.taken_epoch = UNKNOWN
         self.error = ""
 
@@ -282,7 +284,8 @@ class Fetching:
         feed.position = entries[-1].offset + 1
         feed.taken_epoch = entries[-1].leader_epoch
         feed.in_queue -= len(entries)
-        if feed.in_queue == 0:
+        if feed.in_queue == 0 and feed.full:
+            feed.full = False
             self._pump()
         return entries
 
@@ -317,6 +320,7 @@ class Fetching:
         versions: dict[Partition, int] = {}
         for partition, feed in self._feeds.items():
             if not feed.active or feed.paused or feed.in_queue >= queued_min or feed.held_until > now:
+                feed.full = feed.in_queue >= queued_min
                 continue
             node = brokers.leader(partition)
             if node < 0:

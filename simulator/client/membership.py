@@ -157,6 +157,11 @@ class Membership:
         else:
             self.rejoin()
 
+    def join_again(self) -> None:
+        """The application unsubscribes and subscribes. In the middle of a rebalance the one cancels the other."""
+        if not self.rebalancing:
+            self.drop_all(lost=False)
+
     def reconcile(self, target: Iterable[Partition]) -> None:
         """Come from what is assigned to this, by increments: first revoke, then assign."""
         wanted = dict.fromkeys(target)

@@ -17,6 +17,7 @@ from trio_consumer import ClientError, Partition
 from trio_consumer.client.bridge import Answer
 from trio_consumer.client.owner import BUSY_POLL_SECONDS, IDLE_SECONDS, POLL_SECONDS, REVOKE_SHARE
 from trio_consumer.client.port import Assigned, Event, Failed, Lost, Records, Revoked
+from trio_consumer.client.presumed import Presumed
 from trio_consumer.client.translation import DEAD, not_assigned
 
 from ..world.history import FetchPaused, FetchResumed, Sought
@@ -63,6 +64,7 @@ class Owner:
         self._revoke_seconds = REVOKE_SHARE * handle.knobs.max_poll_interval
         self._reading = reading.Reading(handle)
         self._tenures: dict[Partition, int] = {}
+        self._presumed = Presumed()
         self._paused: dict[Partition, None] = {}
         self._held: reading.InHand = []
         self._halted: dict[Partition, None] = {}
@@ -256,6 +258,14 @@ class Owner:
             self._deliver(messages)
         else:
             self._deliver_positions()
+        self._join_again_if_need_be()
+
+    def _join_again_if_need_be(self) -> None:
+        handle = self._handle
+        if handle.now < self._presumed.due or self._dead is not None or self._closing:
+            return
+        if self._presumed.kept(handle.membership.member_id, handle.membership.assigned, handle.now):
+            handle.membership.join_again()
 
     def _poll(self) -> Blocking[tuple[reading.InHand, bool]]:
         """Wait for one record, an error or an end, for as long as a poll lasts. A request is seen when it is over.
@@ -266,6 +276,7 @@ class Owner:
         began = handle.now
         seconds = BUSY_POLL_SECONDS if self._unanswered else POLL_SECONDS
         until = max(self._idle_due, began) if self._reading.untold and self._tenures else math.inf
+        until = min(until, self._presumed.due)
         yield from wait(lambda: handle.ops or requests, handle.time, until)
         if not handle.ops and requests and not self._closing:
             over = began + math.ceil((handle.now - began) / seconds) * seconds
@@ -297,6 +308,7 @@ class Owner:
                     ended = True
                     count -= 1
             elif isinstance(op, ErrorOp):
+                self._presumed.passed()
                 self._client_failed(op)
                 ended = True
                 count -= 1
@@ -357,6 +369,8 @@ class Owner:
             self._handle.fetching.pause(self._halted)
         messages, _ = yield from self._take(1)
         self._held.extend(messages)
+        self._presumed.passed()
+        self._join_again_if_need_be()
 
     def _go_on(self) -> None:
         """Fetch again what is ours and was not paused by request."""
@@ -372,6 +386,7 @@ class Owner:
         if isinstance(op, GiveAssignment):
             yield from self._on_assign(op.partitions)
         elif op.lost:
+            self._presumed.named(op.partitions)
             self._lose(op.partitions)
         else:
             yield from self._on_revoke(op.partitions)
@@ -379,6 +394,7 @@ class Owner:
         self._handle.membership.called(op)
 
     def _on_assign(self, partitions: tuple[Partition, ...]) -> Blocking[None]:
+        self._presumed.assigned(partitions)
         if self._closing or not partitions:
             return
         self._lose(partitions)  # normally none: a tenure that was never revoked
@@ -387,11 +403,13 @@ class Owner:
         for partition in partitions:
             self._paused.pop(partition, None)
             self._halted.pop(partition, None)
+        self._forget_in_hand(partitions)  # what came while nobody had them
         self._tenures.update(numbers)
         self._idle_due = self._handle.now + IDLE_SECONDS
         self._emit(Assigned(found), numbers)
 
     def _on_revoke(self, revoked: tuple[Partition, ...]) -> Blocking[None]:
+        self._presumed.named(revoked)
         partitions = tuple(partition for partition in revoked if partition in self._tenures)
         if self._closing or not partitions:
             self._forget(partitions)
@@ -426,6 +444,8 @@ class Owner:
         is_dead = op.code == DEAD
         error = error_of(op.code, op.text, behind=op.where) if is_dead else error_of(op.code, op.where or op.text)
         if is_dead or op.code == "_MAX_POLL_EXCEEDED":
+            if not is_dead and self._handle.knobs.protocol != "consumer":
+                self._presumed.lost(self._tenures)
             self._lose(tuple(self._tenures))
         if is_dead:
             if self._dead is not None:

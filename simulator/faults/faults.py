@@ -53,6 +53,10 @@ class Faults:
         """False once the world heals."""
         return bool(self.enabled)
 
+    def possible(self, kinds: Collection[str]) -> bool:
+        """Whether one of these point faults may still happen."""
+        return not self._rates.keys().isdisjoint(kinds)
+
     def fires(self, kind: str, target: str = "") -> bool:
         """True if this point fault happens here and now; then the caller must make it happen."""
         rate = self._rates.get(kind)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from enum import Enum
+from itertools import pairwise
 
 from trio_consumer import Partition
 from trio_consumer.core.offset_map import contains
@@ -191,6 +192,10 @@ class Tenure:
 
     def deliver(self, offsets: tuple[int, ...], position: int, end: int, now: float) -> None:
         """Records came, or the position moved."""
+        if offsets and offsets[-1] - offsets[0] < len(offsets) - 1:  # the log went back between two fetches
+            at = next(index for index, (before, one) in enumerate(pairwise(offsets), 1) if one <= before)
+            self.deliver(offsets[:at], offsets[at - 1] + 1, end, now)
+            offsets = offsets[at:]
         if offsets and self.position is not None and offsets[0] < self.position:
             self._start_over(offsets[0])
         if end >= 0:

@@ -138,18 +138,24 @@ class VirtualClock(trio.abc.Clock):
         """
         timers, eventful, fired = self._timers, self.eventful, False
         while timers:
-            due, _, act, _ = timers[0]
-            if act is None:
+            timer = timers[0]
+            due, _, act, arguments = timer
+            if act is not None:
+                if due > deadline or due == math.inf:
+                    break
+                if fired and due > self.now and eventful(deadline):
+                    return 0
+                fired = True
+                if due > self.now:
+                    self.now = due
+                timer[2] = None
                 heappop(timers)
-                continue
-            if due > deadline or due == math.inf:
-                break
-            if due > self.now:
-                self.now = due
-            self.fire()
-            fired = True
-            if eventful(deadline):
-                return 0
+                try:
+                    act(*arguments)
+                except Exception as error:
+                    self.failed(error)
+            else:
+                heappop(timers)
         if not fired:
             if deadline == math.inf:
                 self.stuck()

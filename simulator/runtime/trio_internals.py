@@ -131,11 +131,13 @@ class Loop:
 
     def eventful(self, deadline: float) -> bool:
         """Whether Trio has to look at what timers just did; if not, more of them may fire."""
-        runner, until = self._runner, self._until
+        runner = self._runner
         if runner.runq or self._special or self._interrupted or runner.waiting_for_idle:
             return True
-        late = self.clock.now > self._seconds_max
-        return late or runner.deadlines.next_deadline() != deadline or bool(until and until())
+        heap = runner.deadlines._heap  # at its head what has expired or was set; what was removed does no harm there
+        if (heap and heap[0][0] != deadline) or self.clock.now > self._seconds_max:
+            return True
+        return self._until is not None and bool(self._until())
 
     def random(self) -> float:
         return 0.9

@@ -330,6 +330,9 @@ class Moment(NamedTuple):
     event: Any
 
 
+_tuple = tuple.__new__
+
+
 class History:
     """All that happened, and who wants to know."""
 
@@ -345,6 +348,8 @@ class History:
     def add(self, event: tuple[Any, ...]) -> None:
         """Something happened just now."""
         # As Moment(...) does, without a call of it: this is done for each event.
-        self.moments.append(tuple.__new__(Moment, (self._clock.now, event)))
-        for listener in self._listeners.get(type(event), ()):
-            listener(event)
+        self.moments.append(_tuple(Moment, (self._clock.now, event)))
+        listeners = self._listeners.get(type(event))
+        if listeners is not None:
+            for listener in listeners:
+                listener(event)

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 BURSTS = 10
 """The records come in about so many bursts over the first phase; a third is there from the start."""
 POISON = b"\xff\xfe not text"
+MISBEHAVIOUR = (
+    "handler-slow",
+    "handler-fails",
+    "handler-raises-group",
+    "handler-hangs",
+    "handler-ignores-cancellation",
+    "handler-fails-always",
+)
 LONGER = 20
 """A slow handler takes so many times as long."""
 
@@ -119,11 +127,12 @@ def stock_handler(world: World, process: Process) -> Callable[[Record], Awaitabl
     dice = world.dice.split(f"handler/{process.name}")
     faults, history = world.faults, world.history
     seconds, sleep = world.scenario.handler_seconds, world.clock.sleep
+    misbehaves = faults.possible(MISBEHAVIOUR)
 
     async def handle(record: Record) -> None:
         target = f"{record.topic}[{record.partition}]@{record.offset}"
         try:
-            if faults.active:
+            if misbehaves and faults.active:
                 await _misbehave(record, target)
             await _work(seconds)
             if record.value == POISON:

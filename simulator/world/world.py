@@ -327,17 +327,13 @@ def _outcome(
         error = "".join(traceback.format_exception(failure))
     else:
         watching.finish()
-    history = world.history.moments
+    events = [event for _, event in world.history.moments]
     return Outcome(
         scenario=scenario,
-        violations=tuple(moment.event for moment in history if type(moment.event) is Violated),
-        moments=tuple(history),
+        violations=tuple([event for event in events if type(event) is Violated]),
+        moments=tuple(world.history.moments),
         fired=Counter(world.faults.fired),
-        transitions=Counter(
-            (moment.event.table, moment.event.state, moment.event.event, moment.event.after)
-            for moment in history
-            if type(moment.event) is Transition
-        ),
+        transitions=Counter([event[1:] for event in events if type(event) is Transition]),
         steps=steps.count,
         seconds=world.clock.now,
         error=error,

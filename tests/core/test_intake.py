@@ -204,6 +204,29 @@ def test_what_was_not_done_below_where_a_log_goes_back_is_fetched_again() -> Non
     assert commit_all(core) == {P0: (6, "")}
 
 
+@pytest.mark.parametrize("fetched", [(2, 3, 0, 1), (2, 9, 0, 5, 20)])
+def test_a_log_may_go_back_within_a_batch(fetched: tuple[int, ...]) -> None:
+    """Two fetches can be one batch. What the log is now comes last."""
+    core, tenure = core_with([b"a", b"b"])
+    assert handle_all(core) == [0, 1]
+    batch = [record(offset, None) for offset in fetched]
+    core.records(Records(batch, {P0: fetched[-1] + 1}, {}), 1.0)
+    assert core.ended == [tenure]
+    assert tuple(handle_all(core)) == fetched[2:]
+    assert commit_all(core) == {P0: (fetched[-1] + 1, "")}
+
+
+@pytest.mark.parametrize("fetched", [(2, 3, 1, 2), (1, 2, 0)])
+def test_a_log_that_goes_back_within_a_batch_above_what_is_to_be_done_is_fetched_again(
+    fetched: tuple[int, ...],
+) -> None:
+    core, _ = core_with([b"a", b"b"])
+    batch = [record(offset, None) for offset in fetched]
+    core.records(Records(batch, {P0: 3}, {}), 1.0)
+    assert core.seeks == {P0: 0}
+    assert handle_all(core) == []
+
+
 def test_a_loss_ends_the_wish_to_fetch_again() -> None:
     core, _ = core_with([b"a", b"b", b"c"])
     core.records(records(P0, {1: b"b"}), 1.0)

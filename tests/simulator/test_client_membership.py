@@ -49,6 +49,31 @@ def test_poll_interval_exceeded_by_a_classic_member(protocol: str) -> None:
     play(script, protocol)
 
 
+def test_poll_interval_exceeded_by_a_static_member_in_the_middle_of_a_rebalance() -> None:
+    """The client skips the loss and keeps a partition without a callback; it is made to join again."""
+
+    async def script(kit: Kit) -> None:
+        partitions = kit.topic(2)
+        async with kit.member("a", group_instance_id="one") as a:
+            await a.read_until(lambda: len(a.owned) == 2 and len(a.records) == 40)
+            for partition in partitions:
+                kit.produce(partition, 500)
+            a.records_max = 5
+            await a.read()
+            async with kit.member("b") as b, reading(b):
+                await trio.sleep(7)  # joins by itself, and has a revoke in hand when the time is over
+                async with reading(a):
+                    await until(lambda: len(a.owned) == len(b.owned) == 1, a, b)
+                    (kept,) = a.owned
+                    await until(lambda: a.positions.get(kept) == 520, a)
+            gone, lost = course(a)[1:3]
+            assert course(a)[:4] == ["+01", gone, lost, "_MAX_POLL_EXCEEDED"]
+            assert {gone, lost} in ({"-0", "x1"}, {"-1", "x0"})
+            assert course(a)[4:] == [f"+{kept.number}"]
+
+    play(script, "cooperative-sticky")
+
+
 def test_poll_interval_exceeded_under_kip_848() -> None:
     """The member does not leave: its commits are taken until the broker ends its session, and nobody gets its share
     before.

@@ -10,7 +10,7 @@ carried out between short polls, events leave by the `Bridge`. Invariants:
   fence partitions.
 - Records that are in hand when partitions are revoked or lost are dropped if they belong to these, else kept.
 - A tenure also ends when the client says that it can't go on, or was not polled in time; no on_lost need follow. In the
-  latter case the client may keep the partition without a word: then a new tenure begins (`presumed`).
+  latter case the client may keep the partition without a word: then it is to join again (`presumed`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from ..errors import ClientError, ConfigurationError, InternalError
 from ..record import Partition
-from . import callbacks, committed, fetching, presumed
+from . import callbacks, committed, fetching
 from .bridge import Answer, Bridge
-from .port import Assigned, Committed, Failed, Lost, Records, Revoked
+from .port import Assigned, Failed, Lost, Records, Revoked
+from .presumed import Presumed
 from .requests import Close, CommitOffsets, CommitsInFlight, Fetch, Pause, Release, Request, Resume, Seek, refusal
-from .settings import max_poll_interval_seconds, without_secrets
+from .settings import is_kip_848, max_poll_interval_seconds, without_secrets
 from .startup import GivenUp, Startup
 from .translation import DEAD, not_assigned, translate
 
@@ -72,7 +73,7 @@ class Owner:
         self._consumer: Consumer = None  # type: ignore[assignment]  # set first thing by run
         self._tenures: dict[Partition, int] = {}
         self._tenures_begun = 0
-        self._presumed = presumed.Presumed()
+        self._presumed = Presumed()
         self._paused: set[Partition] = set()
         self._held: list[Message] = []
         self._halted: set[Partition] = set()
@@ -244,7 +245,7 @@ class Owner:
             self._deliver(messages)
         else:
             self._deliver_positions()
-        self._take_back()
+        self._join_again_if_need_be()
 
     def _subscribe(self) -> None:
         self._subscribed = True
@@ -257,6 +258,20 @@ class Owner:
             )
         except KafkaException as error:
             self._bridge.emit(Failed(translate(error, f"subscription of {', '.join(self._topics)}", fatal=True)))
+
+    def _join_again_if_need_be(self) -> None:
+        now = time.monotonic()
+        if now < self._presumed.due or self._dead is not None or self._closing:
+            return
+        consumer = self._consumer
+        try:
+            kept = self._presumed.kept(consumer.memberid(), _partitions(consumer.assignment()), now)
+            if kept:
+                log.warning("%d partitions count as lost, but the client keeps them: it joins again", len(kept))
+                consumer.unsubscribe()
+                self._subscribe()
+        except KafkaException:
+            log.warning("the client could not join again", exc_info=True)  # it is about to say why
 
     def _deliver(self, messages: list[Message]) -> None:
         if any(map(_error_of, messages)):
@@ -310,7 +325,7 @@ class Owner:
         self._presumed.passed()
         if message is not None:
             self._held.extend(self._without_errors([message]))
-        self._take_back()
+        self._join_again_if_need_be()
 
     def _go_on(self) -> None:
         """Fetch again what is ours and was not paused by request."""
@@ -352,7 +367,19 @@ class Owner:
         if self._closing or not partitions:
             return
         self._lose(partitions)  # normally none: a tenure that was never revoked
-        self._begin(committed.read(consumer, partitions))
+        found = committed.read(consumer, partitions)
+        numbers = {}
+        for partition in partitions:
+            self._tenures_begun += 1
+            numbers[partition] = self._tenures_begun
+        # librdkafka lets a pause outlive the tenure; here it ends with it.
+        consumer.resume(fetching.topic_partitions(partitions))
+        self._paused.difference_update(partitions)
+        self._halted.difference_update(partitions)
+        self._forget_in_hand(partitions)  # what came while nobody had them
+        self._tenures.update(numbers)
+        self._idle_due = time.monotonic() + IDLE_SECONDS
+        self._bridge.emit(Assigned(found), numbers)
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         self._presumed.named(_partitions(revoked))
@@ -403,7 +430,7 @@ class Owner:
             return
         is_dead = error.fatal() or error.code() == KafkaError._FATAL
         if is_dead or error.code() == KafkaError._MAX_POLL_EXCEEDED:
-            if not is_dead:
+            if not is_dead and not is_kip_848(self._settings):  # there it never skips a loss
                 self._presumed.lost(self._tenures)
             self._lose(tuple(self._tenures))
         if is_dead:
@@ -423,31 +450,6 @@ class Owner:
             self._bridge.emit(Failed(failure))
 
     # Tenures
-
-    def _begin(self, found: Mapping[Partition, Committed]) -> None:
-        numbers = {}
-        for partition in found:
-            self._tenures_begun += 1
-            numbers[partition] = self._tenures_begun
-        # librdkafka lets a pause outlive the tenure; here it ends with it.
-        self._consumer.resume(fetching.topic_partitions(found))
-        self._paused.difference_update(found)
-        self._halted.difference_update(found)
-        self._forget_in_hand(found)  # what came while nobody had them
-        self._tenures.update(numbers)
-        self._idle_due = time.monotonic() + IDLE_SECONDS
-        self._bridge.emit(Assigned(found), numbers)
-
-    def _take_back(self) -> None:
-        """Begin a tenure of what was presumed lost, and is ours after all."""
-        if time.monotonic() < self._presumed.due or self._dead is not None or self._closing:
-            return
-        held = self._presumed.among(_partitions(self._consumer.assignment()))
-        found = presumed.start_again(self._consumer, held)
-        self._presumed.taken_back(found, time.monotonic())
-        if found:
-            log.warning("%d partitions that counted as lost are still ours", len(found))
-            self._begin(found)
 
     def _lose(self, partitions: Iterable[Partition]) -> None:
         ours = tuple(partition for partition in partitions if partition in self._tenures)

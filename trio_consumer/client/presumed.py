@@ -1,34 +1,32 @@
 """Partitions that count as lost on the client's word alone, although it may go on holding them.
 
 When the client was not polled in time, all tenures end at once. Most often it then gives up its assignment by itself and
-is given a new one. But not while the group rebalances: it drops the loss, joins again, and a static member under the
+is given a new one. But not while the group rebalances: it drops the loss and joins again, and a static member under the
 cooperative protocol keeps what the group leaves to it, without a callback. Its records would come for ever, and nobody
-would take them.
+would take them. The group does not rebalance for that, so what this member gave up before can be left without an owner.
 
-What decides: an assign callback that comes after the word means that the group has taken the member in. What the client
-holds then, and no callback has named since, is ours again.
+What decides: an assign callback that comes after the word, when the client has a member id, which the word took from
+it. Then the client is through with its rebalance. Whatever it still holds, and no callback has named since, it keeps. It
+is to give up everything and join again, now as a member that the group knows, which makes the group rebalance. Tenures
+begin by assign callbacks and by nothing else.
 
 Batches blur the order: of an error and a callback that one call brought, nobody knows which was first. Then the callback
-counts as the later one. If it was not, the client finds out that the group has expelled it, and says so by a callback.
+counts as the later one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from collections.abc import Iterable
 
 from ..record import Partition
-from . import committed
-from .port import Committed
 
 AGAIN_SECONDS = 5.0
-"""When to try again if it could not be read where the group stands."""
+"""How long to wait for callbacks. Without them the client was in the middle of a rebalance, and did not obey."""
 
 
 class Presumed:
-    """See the module.
+    """See the module. It knows no client.
 
     Attributes:
         due: When to look at what the client holds; infinite while there is no reason to.
@@ -48,54 +46,30 @@ class Presumed:
         """A callback of the client names them: there is nothing left to presume."""
         for partition in partitions:
             self._partitions.pop(partition, None)
-        self._decide()
+        if not self._partitions:
+            self.due = math.inf
 
     def assigned(self, partitions: Iterable[Partition]) -> None:
         """It was the assign callback, which may name none."""
         self._assigned = True
         self.named(partitions)
+        self._decide()
 
     def passed(self) -> None:
         """Callbacks until now came before whatever comes next."""
         if not self._partitions:
             self._assigned = False
 
-    def among(self, held: Iterable[Partition]) -> list[Partition]:
-        """Those that the client still holds. The others are gone for good."""
-        ours = [partition for partition in held if partition in self._partitions]
-        self._partitions = dict.fromkeys(ours)
-        return ours
-
-    def taken_back(self, partitions: Collection[Partition], now: float) -> None:
-        """These are ours again; the rest is tried again."""
-        self.named(partitions)
-        self.due = now + AGAIN_SECONDS if self._partitions else math.inf
-        self.passed()
+    def kept(self, member_id: str | None, held: Iterable[Partition], now: float) -> list[Partition]:
+        """Those among what the client holds. Unless there are none, it is to join again."""
+        self.due = math.inf
+        if not member_id:
+            return []  # another assign callback will come
+        self._partitions = dict.fromkeys(partition for partition in held if partition in self._partitions)
+        if self._partitions:
+            self.due = now + AGAIN_SECONDS
+        return list(self._partitions)
 
     def _decide(self) -> None:
-        self.due = 0.0 if self._partitions and self._assigned else math.inf
-
-
-def start_again(consumer: Consumer, partitions: Sequence[Partition]) -> dict[Partition, Committed]:
-    """Have the client read on from where the group stands. What is left out could not be read, or not be set.
-
-    Not to be called inside a callback.
-    """
-    found = committed.read(consumer, partitions) if partitions else {}
-    return {partition: one for partition, one in found.items() if is_known(one) and _seek(consumer, partition, one)}
-
-
-def is_known(found: Committed) -> bool:
-    """Whether the broker has told where to start, or that nothing was committed."""
-    return found.offset is not None or found.error is None
-
-
-def _seek(consumer: Consumer, partition: Partition, found: Committed) -> bool:
-    # Without an offset the client goes by auto.offset.reset.
-    offset = OFFSET_INVALID if found.offset is None else found.offset
-    try:
-        consumer.seek(TopicPartition(partition.topic, partition.number, offset))
-    except KafkaException as error:
-        # It has not begun to read: it will, from where the group stands.
-        return bool(error.args) and error.args[0].code() == KafkaError._STATE
-    return True
+        if self._partitions and self._assigned:
+            self.due = 0.0

@@ -185,6 +185,12 @@ def without_secrets(text: str, settings: Mapping[str, Any]) -> str:
     return text
 
 
+def is_kip_848(settings: Mapping[str, Any]) -> bool:
+    """Whether the group uses the new protocol."""
+    name, value = _KIP_848
+    return str(settings.get(name, "")).lower() == value
+
+
 def _find(settings: Mapping[str, Any], name: str) -> object:
     if name in settings:
         return settings[name]

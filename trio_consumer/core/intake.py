@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,11 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int
     try:
         complete = tenure.ledger.deliver(offsets)
     except OffsetsRewound:
+        if (at := _descent(offsets)) is not None:  # the log went back between two fetches of one batch
+            _deliver(core, tenure, batch[:at], bytes_max, now)
+            if (tenure := core.tenures[tenure.partition]).partition not in core.seeks:
+                _deliver(core, tenure, batch[at:], bytes_max, now)
+            return
         end, tenure = tenure.end, core.rewound(tenure, min(offsets))
         tenure.end = end
         if tenure.partition in core.seeks:
@@ -87,6 +92,11 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int
     _note_arrival(tenure, offsets[-1], now)
     tenure.largest = max(tenure.largest, bytes_max or _longest(map(_key, batch)) + _longest(map(_value, batch)))
     _add(core, tenure, batch)
+
+
+def _descent(offsets: Sequence[int]) -> int | None:
+    """Index of the first offset that is not above the one before."""
+    return next((index for index, (before, one) in enumerate(pairwise(offsets), 1) if one <= before), None)
 
 
 def _note_arrival(tenure: Tenure, last: int, now: float) -> None:
