@@ -23,9 +23,9 @@ import attrs
 from trio_consumer.record import Headers
 
 
-@attrs.frozen
+@attrs.define
 class Entry:
-    """One entry, as a fetch brings it. Treat it as immutable.
+    """One entry, as a fetch brings it. Treat it as immutable; to enforce that costs more than all else here.
 
     Args:
         offset: Its index.

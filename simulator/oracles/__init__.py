@@ -123,21 +123,23 @@ class Watch:
 
     def _listener(self, kind: type, tells: tuple[Callable[[Any], None], ...]) -> Callable[[Any], None]:
         truth, moments, gone = self.truth, self._history.moments, self._gone
+        fields: tuple[str, ...] = getattr(kind, "_fields", ())
+        of_process = "process" in fields and kind not in _OF_OTHERS
+        place = fields.index("process") if of_process else 0
 
         def tell(event: Any) -> None:
-            truth.now = moments[-1].time
+            truth.now = moments[-1][0]
             for one in tells:
                 one(event)
 
         def tell_of_process(event: Any) -> None:
-            if event.process in gone:
+            if event[place] in gone:
                 self._stray(event)
                 return
-            truth.now = moments[-1].time
+            truth.now = moments[-1][0]
             for one in tells:
                 one(event)
 
-        of_process = "process" in getattr(kind, "_fields", ()) and kind not in _OF_OTHERS
         return tell_of_process if of_process else tell
 
     def _odd_start(self, tells: tuple[Callable[[Any], None], ...]) -> Callable[[Any], None]:

@@ -130,11 +130,11 @@ class Truth:
                 log.empty()
 
     def _appended(self, event: h.Appended) -> None:
-        log, offset = self.log(event.partition), event.offset
-        log.end = offset + 1
+        log, offset = self.logs.get(event.partition) or self.log(event.partition), event.offset
+        log.end = end = offset + 1
         if offset < log.high:
             return
-        log.high = offset + 1
+        log.high = end
         if event.visible:
             log.show(offset)
         else:
@@ -313,10 +313,10 @@ class Truth:
     # Handlers
 
     def _started(self, event: h.HandlerStarted) -> None:
-        process = self.process(event.process)
+        process = self.processes.get(event.process) or self.process(event.process)
         tenure = process.holding.get(event.partition)
         process.acts += 1
-        log = self.log(event.partition)
+        log = self.logs.get(event.partition) or self.log(event.partition)
         call = Call(event, process, tenure, log, self.now)
         self.started = process.running[event.call] = call
         if tenure is not None:
@@ -339,7 +339,7 @@ class Truth:
             tenure.waiting.discard(event.offset)
 
     def _handler_ended(self, event: h.HandlerEnded) -> None:
-        process = self.process(event.process)
+        process = self.processes.get(event.process) or self.process(event.process)
         call = self.ended = process.running.pop(event.call, None)
         self.skipped = False
         if call is None:

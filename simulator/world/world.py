@@ -307,6 +307,10 @@ def _outcome(
     steps: Steps,
 ) -> Outcome:
     world = World(scenario, dice=dice, handler=handler)
+    violations: list[Violated] = []
+    transitions: list[Transition] = []
+    world.history.listen(Violated, violations.append)
+    world.history.listen(Transition, transitions.append)
     stock = handler is stock_handler
     watching = watch(world.history, expectations(scenario, effects=stock, cancellable=stock), oracles)
     if prepare is not None:
@@ -327,13 +331,12 @@ def _outcome(
         error = "".join(traceback.format_exception(failure))
     else:
         watching.finish()
-    events = [event for _, event in world.history.moments]
     return Outcome(
         scenario=scenario,
-        violations=tuple([event for event in events if type(event) is Violated]),
+        violations=tuple(violations),
         moments=tuple(world.history.moments),
         fired=Counter(world.faults.fired),
-        transitions=Counter([event[1:] for event in events if type(event) is Transition]),
+        transitions=Counter([row[1:] for row in transitions]),
         steps=steps.count,
         seconds=world.clock.now,
         error=error,

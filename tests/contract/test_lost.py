@@ -96,7 +96,7 @@ async def test_a_loss_that_a_rebalance_overtakes(backend: Backend) -> None:
     """A static member that does not poll in time while the group rebalances: librdkafka keeps what the group leaves to
     it, without a callback, and what the group took stays without an owner. It joins again, and all is well."""
     with trio.fail_after(2 * SECONDS_MAX):
-        group, partitions = await start(backend, GroupProtocol.COOPERATIVE, records=2000)
+        group, _ = await start(backend, GroupProtocol.COOPERATIVE, records=2000)
         short = {"max_poll_interval_ms": backend.session_ms}
         async with group.member(group_instance_id="one", **short) as a, group.member() as b:
             a.records_max = 5

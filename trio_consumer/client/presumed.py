@@ -1,17 +1,18 @@
 """Partitions that count as lost on the client's word alone, although it may go on holding them.
 
-When the client was not polled in time, all tenures end at once. Most often it then gives up its assignment by itself and
-is given a new one. But not while the group rebalances: it drops the loss and joins again, and a static member under the
-cooperative protocol keeps what the group leaves to it, without a callback. Its records would come for ever, and nobody
-would take them. The group does not rebalance for that, so what this member gave up before can be left without an owner.
+When the client was not polled in time, all tenures end at once. Most often it then gives up its assignment by itself
+and is given a new one. But not while the group rebalances: it drops the loss and joins again, and a static member under
+the cooperative protocol keeps what the group leaves to it, without a callback. Its records would come for ever, and
+nobody would take them. The group does not rebalance for that, so what this member gave up before can be left without an
+owner.
 
 What decides: an assign callback that comes after the word, when the client has a member id, which the word took from
-it. Then the client is through with its rebalance. Whatever it still holds, and no callback has named since, it keeps. It
-is to give up everything and join again, now as a member that the group knows, which makes the group rebalance. Tenures
-begin by assign callbacks and by nothing else.
+it. Then the client is through with its rebalance. Whatever it still holds, and no callback has named since, it keeps.
+It is to give up everything and join again, now as a member that the group knows, which makes the group rebalance.
+Tenures begin by assign callbacks and by nothing else.
 
-Batches blur the order: of an error and a callback that one call brought, nobody knows which was first. Then the callback
-counts as the later one.
+Batches blur the order: of an error and a callback that one call brought, nobody knows which was first. Then the
+callback counts as the later one.
 """
 
 from __future__ import annotations
