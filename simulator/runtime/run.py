@@ -9,7 +9,8 @@ from typing import TypeVar
 from .clock import VirtualClock
 from .isolation import isolated
 from .schedulers import Scheduler
-from .trio_internals import Loop, Steps
+from .steps import Steps
+from .trio_internals import Loop
 
 T = TypeVar("T")
 

@@ -30,6 +30,7 @@ from .clock import VirtualClock
 from .errors import Broken, HotLoop, Stuck, TimeLimitReached, Undying, WorldError
 from .processes import Process
 from .schedulers import Scheduler
+from .steps import Steps
 
 T = TypeVar("T")
 
@@ -58,22 +59,6 @@ EXPECTED: Mapping[Any, tuple[str, ...]] = {
 """Names that must exist. What they must do is tested."""
 
 _process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
-
-
-class Steps:
-    """How many steps the tasks of a world took and, if asked for, which.
-
-    Attributes:
-        count: Steps.
-        recorded: Time and task of each, ``"3:name"`` where 3 counts the tasks of the world; empty unless recording.
-    """
-
-    __slots__ = ("count", "recorded", "recording")
-
-    def __init__(self, *, recording: bool = False) -> None:
-        self.count = 0
-        self.recording = recording
-        self.recorded: list[tuple[float, str]] = []
 
 
 class Loop:

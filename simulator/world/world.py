@@ -29,7 +29,7 @@ from ..runtime.processes import Process
 from ..runtime.run import run
 from ..runtime.schedulers import Scheduler
 from ..runtime.schedulers import scheduler as named_scheduler
-from ..runtime.trio_internals import Steps
+from ..runtime.steps import Steps
 from .expect import expectations
 from .history import (
     CommitApplied,

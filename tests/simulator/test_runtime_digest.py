@@ -15,7 +15,7 @@ from simulator.runtime.dice import SeededDice
 from simulator.runtime.digest import digest, first_divergence, trail
 from simulator.runtime.run import run
 from simulator.runtime.schedulers import scheduler
-from simulator.runtime.trio_internals import Steps
+from simulator.runtime.steps import Steps
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime as moment
@@ -24,6 +25,7 @@ import trio
 
 from simulator.runtime.clock import VirtualClock
 from simulator.runtime.errors import NotDeterministic
+from simulator.runtime.isolation import collected
 from simulator.runtime.run import run
 from simulator.runtime.schedulers import Fifo
 
@@ -162,6 +164,20 @@ def test_the_collector_is_off_in_a_world_and_as_before_after_it() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_garbage_is_collected_once_when_the_outermost_ends() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    gone: list[str] = []
+    with collected():
+        weakref.finalize(Cycle(), gone.append, "cycle")
+        in_world(lambda: None)
+        assert gone == []
+    assert gone == ["cycle"]
+    assert gc.isenabled()
 
 
 def test_it_can_be_left_alone() -> None:

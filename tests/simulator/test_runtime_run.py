@@ -11,7 +11,7 @@ from simulator.runtime.clock import VirtualClock
 from simulator.runtime.errors import Broken, HotLoop, Stuck, TimeLimitReached
 from simulator.runtime.run import run, stepped
 from simulator.runtime.schedulers import Fifo
-from simulator.runtime.trio_internals import Steps
+from simulator.runtime.steps import Steps
 
 
 async def sleeps_for_ever() -> None:
@@ -83,6 +83,26 @@ def test_timers_fire_without_a_pass_of_trio_until_they_concern_a_task() -> None:
 
     assert run(main, clock=clock, scheduler=Fifo()) == 50.5
     assert len(looks) < 5
+
+
+def test_a_task_sleeps_by_a_timer_and_a_cancelled_sleep_leaves_none() -> None:
+    clock = VirtualClock()
+    woken: list[float] = []
+
+    async def main() -> None:
+        await clock.sleep(2)
+        woken.append(trio.current_time())
+        with trio.move_on_after(1) as scope:
+            await clock.sleep(5)
+        assert scope.cancelled_caught
+        woken.append(trio.current_time())
+        assert clock.next_due() == float("inf")
+        with trio.move_on_after(0) as scope:
+            await clock.sleep(0)  # a checkpoint, as any sleep
+        assert scope.cancelled_caught
+
+    run(main, clock=clock, scheduler=Fifo())
+    assert woken == [2, 3]
 
 
 def test_timers_that_concern_no_task_run_into_the_time_limit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -129,3 +130,10 @@ def _arranged(chosen: Scheduler, size: int) -> tuple[int, ...]:
     batch = list(range(size))
     chosen.arrange(batch)
     return tuple(reversed(batch))
+
+
+def test_seeded_dice_draw_what_the_standard_library_would() -> None:
+    """So a seed means the same on every Python."""
+    dice, real = SeededDice(7).split("network"), random.Random("7/network")
+    assert [dice.uniform(0, 1) for _ in range(5)] == [real.random() for _ in range(5)]
+    assert SeededDice(7, "/network").random().random() == random.Random("7/network").random()

@@ -129,3 +129,21 @@ def test_the_insides_are_restored() -> None:
 
 def _fields(holder: object) -> tuple[attrs.Attribute[object], ...]:
     return attrs.fields(holder) if isinstance(holder, type) and attrs.has(holder) else ()
+
+
+def test_instruments_can_be_added_and_removed_in_a_world() -> None:
+    steps: list[str] = []
+
+    class Watching(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            steps.append(task.name)
+
+    async def main() -> None:
+        watching = Watching()
+        trio.lowlevel.add_instrument(watching)
+        await trio.lowlevel.checkpoint()
+        trio.lowlevel.remove_instrument(watching)
+        await trio.lowlevel.checkpoint()
+
+    run(main, clock=VirtualClock(), scheduler=Fifo())
+    assert len(steps) == 1, changed("instruments")

@@ -22,6 +22,7 @@ from simulator.world.history import (
     ProcessEnded,
     ProcessKilled,
     ProcessStarted,
+    Sampled,
 )
 from simulator.world.nemesis import ACTS
 from simulator.world.scenario import TOPIC, Scenario
@@ -179,6 +180,20 @@ def test_a_killed_process_has_no_effect_any_more_and_another_one_starts() -> Non
     assert ("m0.1", True) not in handled
     assert ProcessStarted("m0.2") in later
     assert any(name == "m0.2" and alive for name, alive in handled)
+
+
+def test_a_world_may_end_before_its_members_have_begun() -> None:
+    for seed in range(4):
+        outcome = clean(run_world(Scenario(seed, records=0, fault_seconds=0.0)))
+        assert outcome.seconds < 5
+
+
+def test_a_consumer_is_sampled_while_it_has_something_in_hand() -> None:
+    outcome = clean(run_world(Scenario(1, records=40)))
+    samples = events(outcome, Sampled)
+    assert any(sample.in_flight or sample.queued_records for sample in samples)
+    quiet = clean(run_world(Scenario(1, records=0)))
+    assert not events(quiet, Sampled)
 
 
 def test_a_member_that_is_cancelled_comes_back() -> None:
