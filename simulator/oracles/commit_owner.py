@@ -32,8 +32,8 @@ class CommitOwner(Oracle):
         tenure, newest = asked.tenures.get(event.partition), self.truth.log(event.partition).newest
         if tenure is None or newest is None or newest.process is asked.process or newest.number < tenure.number:
             return
-        # A process that lost its membership may have joined again, and its client not told it of the loss (librdkafka does
-        # not while a rebalance goes on): then its commits carry the generation of today.
+        # A process that lost its membership may have joined again, and its client not told it of the loss (librdkafka
+        # does not while a rebalance goes on): then its commits carry the generation of today.
         if self.truth.causes.evicts(asked.process.name):
             return
         # An assignment may be told late, to a process that was put out since; not if a commit of it was taken.

@@ -184,15 +184,15 @@ def test_a_killed_process_has_no_effect_any_more_and_another_one_starts() -> Non
 
 def test_a_world_may_end_before_its_members_have_begun() -> None:
     for seed in range(4):
-        outcome = clean(run_world(Scenario(seed, records=0, fault_seconds=0.0)))
+        outcome = clean(run_world(Scenario(seed=seed, records=0, fault_seconds=0.0)))
         assert outcome.seconds < 5
 
 
 def test_a_consumer_is_sampled_while_it_has_something_in_hand() -> None:
-    outcome = clean(run_world(Scenario(1, records=40)))
+    outcome = clean(run_world(Scenario(seed=1, records=40)))
     samples = events(outcome, Sampled)
     assert any(sample.in_flight or sample.queued_records for sample in samples)
-    quiet = clean(run_world(Scenario(1, records=0)))
+    quiet = clean(run_world(Scenario(seed=1, records=0)))
     assert not events(quiet, Sampled)
 
 
