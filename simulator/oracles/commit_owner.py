@@ -6,6 +6,9 @@ from ..world.history import CommitApplied, CommitAsked
 from .oracle import Oracle, Subscriptions
 
 
+CLIENT_GOES_ON = ("loop-blocked", "loop-blocked-past-poll-interval")
+
+
 class CommitOwner(Oracle):
     """Brokers fence members and generations, not partitions: what a consumer may ask for is its own matter.
 
@@ -32,9 +35,9 @@ class CommitOwner(Oracle):
         tenure, newest = asked.tenures.get(event.partition), self.truth.log(event.partition).newest
         if tenure is None or newest is None or newest.process is asked.process or newest.number < tenure.number:
             return
-        # A process that lost its membership may have joined again, and its client not told it of the loss (librdkafka
-        # does not while a rebalance goes on): then its commits carry the generation of today.
-        if self.truth.causes.evicts(asked.process.name):
+        # While its event loop is blocked, a process may lose its membership and join again by its client's own threads:
+        # then its commits carry the generation of today.
+        if any(self.truth.causes.fired(kind, asked.process.name) for kind in CLIENT_GOES_ON):
             return
         # An assignment may be told late, to a process that was put out since; not if a commit of it was taken.
         if newest.landed or not self.truth.causes.evicts(newest.process.name):

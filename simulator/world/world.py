@@ -39,6 +39,7 @@ from .history import (
     OffsetsForgotten,
     PhaseBegan,
     RecordsDelivered,
+    TopicDeleted,
     Transition,
     Truncated,
     Violated,
@@ -147,8 +148,8 @@ class World:
         self._committed: dict[Partition, int] = {}
         self.history.listen(CommitApplied, self._note_commit)
         self.history.listen(OffsetsForgotten, self._note_loss)
-        self.history.listen(LogStartMoved, self._note_end)
-        self.history.listen(Truncated, self._note_end)
+        for kind in (LogStartMoved, Truncated, TopicDeleted):
+            self.history.listen(kind, self._note_end)
         self.history.listen(RecordsDelivered, self._note_records)
         # Set when all is done, while somebody waits for it.
         self._all_done: trio.Event | None = None
@@ -237,12 +238,14 @@ class World:
             self._committed[event.partition] = max(event.offset, self._committed.get(event.partition, -1))
             self._note_end(event)
 
-    def _note_end(self, event: CommitApplied | LogStartMoved | Truncated) -> None:
+    def _note_end(self, event: object) -> None:
+        """All may be done by this."""
         if self._all_done is not None and self.done():
             self._all_done.set()
 
     def _note_loss(self, event: OffsetsForgotten) -> None:
         self._committed[event.partition] = event.after
+        self._note_end(event)
 
     async def finish(self) -> None:
         """Drain all members, and wait until nothing of them is left."""
