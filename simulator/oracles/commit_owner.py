@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..world.history import CommitApplied, CommitAsked
 from .oracle import Oracle, Subscriptions
 
-
 CLIENT_GOES_ON = ("loop-blocked", "loop-blocked-past-poll-interval")
 
 
