@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
+from simulator.client.assignors import ASSIGNORS
 from simulator.faults.faults import Faults
 from simulator.kafka import requests
-from simulator.kafka.coordinator import Coordinator, assign
+from simulator.kafka.coordinator import Coordinator
 from simulator.runtime.clock import VirtualClock
 from simulator.runtime.dice import SeededDice
 from simulator.world.history import History
@@ -177,7 +178,7 @@ class Classic:
     def sync(self, *, plan: Mapping[str, tuple[Partition, ...]] | None = None) -> list[Any]:
         if plan is None:
             members = self.joined.members if self.joined is not None and self.leads else {}
-            plan = assign(self.protocol, members, self.kit.topics) if members else {}
+            plan = ASSIGNORS[self.protocol](members, self.kit.topics) if members else {}
         return self.kit.send(self.process, requests.SyncGroup(GROUP, self.id, self.instance_id, self.generation, plan))
 
     def heartbeat(self) -> str:

@@ -39,7 +39,6 @@ from ..requests import (
     SyncedGroup,
     SyncGroup,
 )
-from .assignors import assign
 from .classic import ClassicGroup
 from .consumer_protocol import ConsumerGroup
 from .context import Context, MemberView
@@ -47,7 +46,7 @@ from .offsets import Offsets, characters
 from .tables import DEAD, DOWN, MACHINES, SERVING, Machine, Row
 from .validation import OK, RULES, UNAVAILABLE, judge
 
-__all__ = ["TABLES", "Coordinator", "MemberView", "Row", "assign"]
+__all__ = ["TABLES", "Coordinator", "MemberView", "Row"]
 
 TABLES: Mapping[str, tuple[Row, ...]] = {
     **MACHINES,
