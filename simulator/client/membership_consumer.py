@@ -193,6 +193,8 @@ class ConsumerMembership(Membership):
         if error == "COORDINATOR_LOAD_IN_PROGRESS" or not self._interval:
             self._tries += 1
             self._later(handle.backoff(self._tries))
+        else:  # the timer may have fired while this answer was on its way
+            self._set_timer()
 
     # What else makes it move
 
