@@ -38,6 +38,10 @@ class CommitOwner(Oracle):
         # then its commits carry the generation of today.
         if any(self.truth.causes.fired(kind, asked.process.name) for kind in CLIENT_GOES_ON):
             return
+        # A member of KIP-848 whose heartbeat failed says again what it holds, without what it has only just been given:
+        # that may go to another at once, and the member learns of it later.
+        if not tenure.landed and self.truth.causes.evicts(asked.process.name):
+            return
         # An assignment may be told late, to a process that was put out since; not if a commit of it was taken.
         if newest.landed or not self.truth.causes.evicts(newest.process.name):
             self.found(

@@ -240,7 +240,7 @@ def test_the_stock_workload_has_what_handlers_stumble_over() -> None:
     assert any(later < earlier for earlier, later in pairwise(times))
 
 
-@pytest.mark.parametrize("seed", [62, 291, 962, 1665, 3371, 4275, 15859, 20626, 30016, 41203, 43240])
+@pytest.mark.parametrize("seed", [62, 291, 962, 1665, 3371, 4275, 15859, 20626, 30016, 41203, 43240, 61162])
 def test_worlds_that_failed_once(seed: int) -> None:
     """Each had a finding while the simulator was built: of the consumer, of the simulated client or of an oracle."""
     clean(run_world(draw(seed)))
