@@ -122,7 +122,7 @@ class Poller:
             try:
                 await self._client.seek({partition: offset})
             except ClientError as error:
-                log.warning("%s can't be fetched again from offset %d yet: %s", partition, offset, error)
+                self._note(Failed(error))
             else:
                 seeks.pop(partition, None)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = "trio-consumer simulation"
 VERSION = 1
-SUFFIX = ".simulation"
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 MOMENTS_MAX = 5_000_000

@@ -204,7 +204,7 @@ def test_what_was_not_done_below_where_a_log_goes_back_is_fetched_again() -> Non
     assert commit_all(core) == {P0: (6, "")}
 
 
-@pytest.mark.parametrize("fetched", [(2, 3, 0, 1), (2, 9, 0, 5, 20)])
+@pytest.mark.parametrize("fetched", [(2, 3, 0, 1), (2, 9, 0, 5, 20), (2, 100, 0, 7), (2, 10, 1, 5)])
 def test_a_log_may_go_back_within_a_batch(fetched: tuple[int, ...]) -> None:
     """Two fetches can be one batch. What the log is now comes last."""
     core, tenure = core_with([b"a", b"b"])
@@ -216,7 +216,7 @@ def test_a_log_may_go_back_within_a_batch(fetched: tuple[int, ...]) -> None:
     assert commit_all(core) == {P0: (fetched[-1] + 1, "")}
 
 
-@pytest.mark.parametrize("fetched", [(2, 3, 1, 2), (1, 2, 0)])
+@pytest.mark.parametrize("fetched", [(2, 3, 1, 2), (1, 2, 0), (2, 100, 3, 5), (2, 5, 5, 7)])
 def test_a_log_that_goes_back_within_a_batch_above_what_is_to_be_done_is_fetched_again(
     fetched: tuple[int, ...],
 ) -> None:

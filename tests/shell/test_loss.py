@@ -187,6 +187,7 @@ async def test_a_log_that_goes_back_loses_nothing_that_was_still_to_be_done(
         gates.open((0, 1))
         await trio.sleep(10)
         assert stage.consumer.statistics().tenures_lost == 1
+        assert stage.consumer.statistics().client_errors == ({"_STATE": refused} if refused else {})
     assert [at for at in handler.done if at != (0, 1)] == [(0, 0), (0, 2), (0, 3)]
     assert (0, 1) in handler.done
     assert client.committed[A].offset == 4

@@ -33,11 +33,6 @@ from .offset_map import Ranges
 _Version: TypeAlias = tuple[int | None, int]
 
 
-def _grow(offsets: Sequence[int]) -> bool:
-    """Whether they are in order. Sorting what is sorted is the fastest way to see it."""
-    return list(offsets) == sorted(offsets)
-
-
 class OffsetsRewound(TrioConsumerError):
     """Offsets came that are not above what was delivered before: the log was truncated, or somebody sought back.
 
@@ -112,11 +107,17 @@ class Ledger:
         first, last, count, position = offsets[0], offsets[-1], len(offsets), self._position
         if position is not None and first < position:
             raise OffsetsRewound(first, position)
-        if last - first != count - 1 and (last - first < count - 1 or not _grow(offsets)):
+        # Sorting what is sorted is the fastest way to see that it is.
+        if last - first < count - 1 or sorted(offsets) != list(offsets):
+            raise OffsetsRewound(last, first + count - 1)
+        delivered, incomplete = self._delivered, self._incomplete
+        known = len(incomplete)
+        incomplete.update(zip(offsets, range(delivered, delivered + count), strict=True))
+        if len(incomplete) != known + count:  # one comes twice in a row
+            for offset in offsets:
+                incomplete.pop(offset, None)
             raise OffsetsRewound(last, first + count - 1)
         self._begin(first)
-        delivered = self._delivered
-        self._incomplete.update(zip(offsets, range(delivered, delivered + count), strict=True))
         self._delivered = delivered + count
         self._position = last + 1
         return self._use_restored(offsets) if self._restored else []
