@@ -110,6 +110,7 @@ class Ledger:
         # Sorting what is sorted is the fastest way to see that it is.
         if last - first < count - 1 or sorted(offsets) != list(offsets):
             raise OffsetsRewound(last, first + count - 1)
+        self._begin(first)
         delivered, incomplete = self._delivered, self._incomplete
         known = len(incomplete)
         incomplete.update(zip(offsets, range(delivered, delivered + count), strict=True))
@@ -117,7 +118,6 @@ class Ledger:
             for offset in offsets:
                 incomplete.pop(offset, None)
             raise OffsetsRewound(last, first + count - 1)
-        self._begin(first)
         self._delivered = delivered + count
         self._position = last + 1
         return self._use_restored(offsets) if self._restored else []
