@@ -1,11 +1,17 @@
-"""Where a benchmark runs: an embedded cluster, a Kafka broker that we start, or a cluster of the user's."""
+"""Where a benchmark runs: an embedded cluster, a Kafka broker that we start, or a cluster of the user's.
+
+For candidates that are to be measured at a distance, the first two open a way with a delay: the embedded cluster
+answers late by itself, and before our own broker stands a relay, whose port it advertises to those who come by it.
+"""
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import attrs
 from confluent_kafka import KafkaException
@@ -14,7 +20,12 @@ from confluent_kafka.cimpl import NewTopic
 
 from trio_consumer.client.embedded import EmbeddedCluster
 
+from .process import ROOT
 from .topics import SECONDS_MAX, Cluster
+
+
+class DelayUnavailable(Exception):
+    """There is no way with a delay to this cluster; the message says why."""
 
 
 @attrs.frozen
@@ -24,11 +35,14 @@ class Place:
     Args:
         name: Of its kind, for the report.
         cluster: Where topics are made.
+        delayed: Opens a way to the brokers with so many seconds added to each round trip: their address on it. Raises
+            `DelayUnavailable`.
         embedded: True for librdkafka's mock brokers: targets are not for them.
     """
 
     name: str
     cluster: Cluster
+    delayed: Callable[[float], AbstractContextManager[str]]
     embedded: bool = False
 
 
@@ -40,7 +54,16 @@ class ClusterUnreachable(Exception):
 def open_embedded() -> Iterator[Place]:
     """Brokers in this process, which only waits while a candidate is measured in another one."""
     with EmbeddedCluster() as cluster:
-        yield Place("embedded cluster (librdkafka's mock brokers)", cluster, embedded=True)
+
+        @contextmanager
+        def delayed(seconds: float) -> Iterator[str]:
+            cluster.set_round_trip_time(seconds)
+            try:
+                yield cluster.bootstrap_servers
+            finally:
+                cluster.set_round_trip_time(0)
+
+        yield Place("embedded cluster (librdkafka's mock brokers)", cluster, delayed, embedded=True)
 
 
 @contextmanager
@@ -53,13 +76,35 @@ def open_kafka() -> Iterator[Place]:
     from tests.kafka.broker import KafkaBroker, KafkaFailed, KafkaUnavailable
     from tests.kafka.jars import KAFKA_VERSION
 
-    broker = KafkaBroker()
-    try:
-        broker.start()
-    except (KafkaFailed, KafkaUnavailable) as error:
-        raise ClusterUnreachable(str(error)) from error
-    with closing(broker):
-        yield Place(f"Apache Kafka {KAFKA_VERSION}, one broker on this machine", broker)
+    # Held for as long as the broker tells clients of it.
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        broker = KafkaBroker(relayed_by=listener.getsockname()[1])
+        try:
+            broker.start()
+        except (KafkaFailed, KafkaUnavailable) as error:
+            raise ClusterUnreachable(str(error)) from error
+        with closing(broker):
+            name = f"Apache Kafka {KAFKA_VERSION}, one broker on this machine"
+            yield Place(name, broker, lambda seconds: relayed(listener, broker.relayed_port, seconds))
+
+
+@contextmanager
+def relayed(listener: socket.socket, port: int, seconds: float) -> Iterator[str]:
+    """A relay before a broker, in a process of its own, which ends when the pipe does: so with us, too.
+
+    Args:
+        listener: Where clients come to.
+        port: Of the broker.
+        seconds: Added to each round trip.
+    """
+    command = [sys.executable, "-m", f"{__package__}.relay", str(listener.fileno()), str(port), str(seconds)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[listener.fileno()]
+    ) as process:
+        if not process.stdout or not process.stdout.readline():
+            raise DelayUnavailable("the relay between clients and broker did not start: see its error output")
+        host, port = listener.getsockname()
+        yield f"{host}:{port}"
 
 
 @contextmanager
@@ -68,9 +113,13 @@ def open_foreign(bootstrap_servers: str) -> Iterator[Place]:
     cluster = ForeignCluster(bootstrap_servers)
     cluster.check()
     try:
-        yield Place(f"Kafka at {bootstrap_servers}", cluster)
+        yield Place(f"Kafka at {bootstrap_servers}", cluster, _undelayed)
     finally:
         cluster.delete_topics()
+
+
+def _undelayed(seconds: float) -> AbstractContextManager[str]:
+    raise DelayUnavailable("a cluster of yours answers as fast as it does: use --kafka")
 
 
 class ForeignCluster:

@@ -24,6 +24,11 @@ class Spread:
     count: int
 
     @property
+    def ordered(self) -> tuple[float, float, float]:
+        """As tables have it: the median, the lowest and the highest."""
+        return self.median, self.low, self.high
+
+    @property
     def width(self) -> float:
         """Distance from the lowest to the highest, as a part of the median."""
         return (self.high - self.low) / self.median if self.median else 0.0
@@ -43,3 +48,8 @@ def ratios(of: Sequence[float | None], to: Sequence[float | None]) -> list[float
 def reached(value: Spread | None, *, least: float = -math.inf, most: float = math.inf) -> bool:
     """Whether the median keeps a target. No value keeps none."""
     return value is not None and least <= value.median <= most
+
+
+def number(value: float) -> str:
+    """To three digits or so, for people."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"

@@ -6,82 +6,41 @@ The order of a run::
 
 The warm-up warms the broker (its page cache and compiler) rather than the candidate, whose process is a fresh one each
 time. It also checks the order of each key, which a measurement has no time for. What each measurement checks: every
-record was handled exactly once (seen by the candidate's process), and the group has committed the end of every
-partition (seen by us, at the broker). A candidate that fails either is reported with the reason, not timed.
+record was handled exactly once (by the marks in a file that the candidate's process shares with us), and the group has
+committed the end of every partition (seen by us, at the broker). A candidate that fails either is reported with the
+reason, and one that failed in the warm-up is not measured again.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import attrs
 
-from . import topics
-from .figures import Spread, ratios, reached, spread
-from .model import Candidate, Comparison, Job, Measurement, Scenario, Workload
-
-CHILD_SECONDS_MAX = 300.0
-"""A candidate stops by itself when nothing happens any more; this is for one that cannot."""
+from . import marks, runtimes, topics
+from .checks import order_problems
+from .clusters import DelayUnavailable
+from .figures import number
+from .marks import Marks, Spans
+from .model import Candidate, Job, Measurement, Runtime, Scenario, Workload
+from .process import run_child
+from .results import ScenarioResult, judge
 
 Report = Callable[[str], object]
 """Takes a line about the progress."""
+Delayed = Callable[[float], AbstractContextManager[str]]
+"""Opens another way to the brokers, with so many seconds added to each round trip: their address on that way."""
+Run = Callable[[Job, Sequence[str]], Measurement]
+"""Measures a job by a process with these arguments."""
+CommandOf = Callable[[Runtime], Sequence[str]]
+"""The process of a runtime; raises `runtimes.RuntimeMissing`."""
 
 
-@attrs.frozen(kw_only=True)
-class CandidateResult:
-    """All rounds of one candidate."""
-
-    candidate: Candidate
-    rounds: Sequence[Measurement]
-
-    @property
-    def values(self) -> list[float | None]:
-        return [one.value if one.valid else None for one in self.rounds]
-
-    @property
-    def problems(self) -> list[str]:
-        """Each once."""
-        return list(dict.fromkeys(problem for one in self.rounds for problem in one.problems))
-
-    @property
-    def detail(self) -> dict[str, Spread]:
-        names = dict.fromkeys(name for one in self.rounds for name in one.detail)
-        found = {name: spread(one.detail.get(name) for one in self.rounds if one.valid) for name in names}
-        return {name: value for name, value in found.items() if value is not None}
-
-    @property
-    def reached(self) -> bool | None:
-        most = self.candidate.value_max
-        return None if most is None else reached(spread(self.values), most=most)
-
-
-@attrs.frozen(kw_only=True)
-class ComparisonResult:
-    """One ratio, round by round."""
-
-    comparison: Comparison
-    values: Sequence[float | None]
-
-    @property
-    def reached(self) -> bool | None:
-        least = self.comparison.ratio_min
-        return None if least is None else reached(spread(self.values), least=least)
-
-
-@attrs.frozen(kw_only=True)
-class ScenarioResult:
-    """One scenario of a run."""
-
-    scenario: Scenario
-    candidates: Sequence[CandidateResult]
-    comparisons: Sequence[ComparisonResult]
-
-    @property
-    def valid(self) -> bool:
-        return not any(one.problems for one in self.candidates)
+def _cannot_delay(seconds: float) -> AbstractContextManager[str]:
+    raise DelayUnavailable("this cluster has no way with a delay")
 
 
 class Harness:
@@ -92,31 +51,75 @@ class Harness:
         rounds: How often each candidate is measured.
         warm_ups: Rounds before those, whose values are thrown away.
         report: Told what happens, line by line.
+        delayed: The way to the cluster for candidates with a delay.
+        run: How to run a candidate's process.
+        command_of: Which process that is.
     """
 
-    def __init__(self, cluster: topics.Cluster, *, rounds: int, warm_ups: int, report: Report) -> None:
+    def __init__(
+        self,
+        cluster: topics.Cluster,
+        *,
+        rounds: int,
+        warm_ups: int,
+        report: Report,
+        delayed: Delayed = _cannot_delay,
+        run: Run = run_child,
+        command_of: CommandOf = runtimes.command,
+    ) -> None:
         self._cluster = cluster
         self._rounds = rounds
         self._warm_ups = warm_ups
         self._report = report
+        self._delayed = delayed
+        self._run_child = run
+        self._command_of = command_of
         self._topics: dict[Workload, str] = {}
         self._groups = 0
 
     def run(self, scenario: Scenario) -> ScenarioResult:
         """Measure all candidates of a scenario."""
+        settled: dict[str, Measurement] = {}
+        commands = {one.name: self._command(one, settled) for one in scenario.candidates}
         for candidate in scenario.candidates:
-            self._topic_of(candidate.workload)
-        warm_ups = [self._round(scenario, f"warm-up {number + 1}", warm_up=True) for number in range(self._warm_ups)]
-        rounds = [self._round(scenario, f"round {number + 1}") for number in range(self._rounds)]
+            if not candidate.brokerless and candidate.name not in settled:
+                self._topic_of(candidate.workload)
+        warm_ups = [
+            self._round(scenario, commands, settled, f"warm-up {turn + 1}", warm_up=True)
+            for turn in range(self._warm_ups)
+        ]
+        rounds = [
+            self._round(scenario, commands, settled, f"round {turn + 1}", warm_up=False) for turn in range(self._rounds)
+        ]
         return judge(scenario, rounds, warm_ups)
 
-    def _round(self, scenario: Scenario, title: str, *, warm_up: bool = False) -> list[Measurement]:
+    def _command(self, candidate: Candidate, settled: dict[str, Measurement]) -> Sequence[str]:
+        try:
+            return self._command_of(candidate.runtime)
+        except runtimes.RuntimeMissing as error:
+            self._report(f"{candidate.name}: skipped: {error}")
+            settled[candidate.name] = Measurement(value=None, skipped=str(error))
+            return ()
+
+    def _round(
+        self,
+        scenario: Scenario,
+        commands: dict[str, Sequence[str]],
+        settled: dict[str, Measurement],
+        title: str,
+        *,
+        warm_up: bool,
+    ) -> list[Measurement]:
+        """One measurement of each. `settled` has those that need none any more, and gets those of a failed warm-up."""
         measured = []
         for candidate in scenario.candidates:
-            found = self._measure(candidate, warm_up=warm_up)
+            found = settled.get(candidate.name)
+            if found is None:
+                found = self._measure(candidate, commands[candidate.name], warm_up=warm_up)
+                if found.skipped or (warm_up and found.problems):
+                    settled[candidate.name] = attrs.evolve(found, value=None)
+                self._report(f"{scenario.name} {title}: {candidate.name}: {_told(found, scenario.unit)}")
             measured.append(found)
-            told = "; ".join(found.problems) or f"{found.value:,.0f} {scenario.unit}"
-            self._report(f"{scenario.name} {title}: {candidate.name}: {told}")
         return measured
 
     def _topic_of(self, workload: Workload) -> str:
@@ -127,67 +130,51 @@ class Harness:
             self._topics[workload] = topic
         return self._topics[workload]
 
-    def _measure(self, candidate: Candidate, *, warm_up: bool) -> Measurement:
-        workload, topic = candidate.workload, self._topic_of(candidate.workload)
+    def _measure(self, candidate: Candidate, command: Sequence[str], *, warm_up: bool) -> Measurement:
+        delay = candidate.delay_seconds
+        try:
+            with self._delayed(delay) if delay else nullcontext(self._cluster.bootstrap_servers) as bootstrap_servers:
+                return self._measure_by(bootstrap_servers, candidate, command, warm_up=warm_up)
+        except DelayUnavailable as error:
+            return Measurement(value=None, skipped=str(error))
+
+    def _measure_by(
+        self, bootstrap_servers: str, candidate: Candidate, command: Sequence[str], *, warm_up: bool
+    ) -> Measurement:
+        workload = candidate.workload
+        topic = "" if candidate.brokerless else self._topic_of(workload)
         self._groups += 1
-        job = Job(
-            entry=candidate.entry,
-            bootstrap_servers=self._cluster.bootstrap_servers,
-            topic=topic,
-            counts=workload.counts,
-            record_bytes=workload.record_bytes,
-            group=f"{topic}-{self._groups}",
-            check_order=warm_up,
-            options=candidate.options,
-        )
-        found = run_child(job)
-        if candidate.commits and found.value is not None:
-            wrong = topics.wrong_commits(self._cluster.bootstrap_servers, job.group, topic, workload.counts)
-            found = attrs.evolve(found, problems=[*found.problems, *wrong])
-        return found
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+            job = Job(
+                name=candidate.name,
+                entry=candidate.entry,
+                bootstrap_servers=bootstrap_servers,
+                topic=topic,
+                counts=workload.counts,
+                record_bytes=workload.record_bytes,
+                group=f"{topic or topics.unique('benchmark')}-{self._groups}",
+                marks=str(Path(directory, "marks")),
+                spans=str(Path(directory, "spans")) if warm_up else "",
+                options=candidate.options,
+            )
+            marks.create(job.marks, job.records)
+            if job.spans:
+                marks.create(job.spans, 16 * job.records)
+            found = self._run_child(job, command)
+            if candidate.commits and found.value is not None:
+                found = attrs.evolve(found, problems=[*found.problems, *self._wrong(candidate, job)])
+            return found
+
+    def _wrong(self, candidate: Candidate, job: Job) -> list[str]:
+        """What a consumer did wrong."""
+        found = Marks(job.marks, job.counts).problems()
+        if job.spans and candidate.order_promised and not found:
+            found += order_problems(Spans(job.spans, job.counts), candidate.workload)
+        return [*found, *topics.wrong_commits(self._cluster.bootstrap_servers, job.group, job.topic, job.counts)]
 
 
-def run_child(job: Job, command: Sequence[str] = (sys.executable, "-m", f"{__package__}.child")) -> Measurement:
-    """Measure a job in a process of its own."""
-    try:
-        done = subprocess.run(
-            command,
-            input=json.dumps(attrs.asdict(job)),
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=CHILD_SECONDS_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Measurement(value=None, problems=[f"still running after {CHILD_SECONDS_MAX:g} s"])
-    if done.returncode:
-        return Measurement(value=None, problems=[f"its process ended with {done.returncode}: see its error output"])
-    try:
-        answer: Mapping[str, object] = json.loads(done.stdout.strip().rpartition("\n")[2])
-        return Measurement(**answer)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        return Measurement(value=None, problems=[f"its answer can't be read: {error}"])
-
-
-def judge(
-    scenario: Scenario, rounds: Sequence[Sequence[Measurement]], warm_ups: Sequence[Sequence[Measurement]] = ()
-) -> ScenarioResult:
-    """Sort what was measured by candidate, and compare.
-
-    A candidate that did wrong in a warm-up has no value in any round.
-
-    Args:
-        scenario: What was measured.
-        rounds: One measurement for each candidate, in the scenario's order.
-        warm_ups: The same.
-    """
-    results = []
-    for index, candidate in enumerate(scenario.candidates):
-        wrong = [problem for one in warm_ups for problem in one[index].problems]
-        mine = [attrs.evolve(one[index], problems=[*wrong, *one[index].problems]) for one in rounds]
-        results.append(CandidateResult(candidate=candidate, rounds=mine))
-    values = {result.candidate.name: result.values for result in results}
-    comparisons = [
-        ComparisonResult(comparison=one, values=ratios(values[one.of], values[one.to])) for one in scenario.comparisons
-    ]
-    return ScenarioResult(scenario=scenario, candidates=results, comparisons=comparisons)
+def _told(found: Measurement, unit: str) -> str:
+    if found.skipped:
+        return f"skipped: {found.skipped}"
+    value = [] if found.value is None else [f"{number(found.value)} {unit}"]
+    return "; ".join([*found.problems, *value]) or "no value"

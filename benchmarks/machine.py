@@ -10,6 +10,8 @@ from pathlib import Path
 
 import confluent_kafka
 
+from .peers import environments
+
 
 def describe() -> dict[str, object]:
     """The machine and the versions, as JSON values."""
@@ -22,6 +24,7 @@ def describe() -> dict[str, object]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "librdkafka": confluent_kafka.libversion()[0],
         **{name: _version(name) for name in ("trio-consumer", "trio", "confluent-kafka")},
+        **environments.versions(),
     }
 
 

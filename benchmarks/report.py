@@ -1,59 +1,60 @@
-"""The results, for people (aligned tables) and for programs (one JSON object)."""
+"""The results, for people: a table for each scenario, one of all figures, and what there is to measure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from .figures import Spread, spread
-from .harness import CandidateResult, ComparisonResult, ScenarioResult
+from .figures import Spread, number, spread
 from .model import Scenario
+from .results import CandidateResult, ComparisonResult, ScenarioResult
+from .tables import Table
 
 
-def as_table(result: ScenarioResult, *, targets: bool) -> str:
-    """One scenario.
+def as_text(result: ScenarioResult, *, targets: bool) -> str:
+    """One scenario, for a terminal.
 
     Args:
         result: What was measured.
         targets: Say whether they are reached; they are meant for a real broker.
     """
-    scenario = result.scenario
-    workloads = {
-        f"{one.workload.records:,} records of {one.workload.value_bytes} bytes, {one.workload.partitions} partitions"
-        for one in scenario.candidates
-    }
-    lines = [f"{scenario.name}: {scenario.about}", f"  {'; '.join(sorted(workloads))}"]
-    rows: list[Sequence[str]] = [(scenario.unit, "median", "lowest", "highest", "rounds", "CPU µs/record", "")]
-    rows += [_candidate_row(one, targets=targets) for one in result.candidates]
-    lines += _aligned(rows)
-    if result.comparisons:
-        rows = [("ratio, round by round", "median", "lowest", "highest", "rounds", "", "")]
-        rows += [_comparison_row(one, targets=targets) for one in result.comparisons]
-        lines += ["", *_aligned(rows)]
-    for one in result.candidates:
-        lines += [f"  NOT VALID: {one.candidate.name}: {problem}" for problem in one.problems]
-    return "\n".join(lines)
+    lines = [f"{result.scenario.name}: {result.scenario.about}", f"  {workloads(result.scenario)}"]
+    tables = _tables(result, targets=targets)
+    lines += itertools.chain.from_iterable(["", *(f"  {line}" for line in table.text())] for table in tables)
+    return "\n".join([*lines, *(f"  {line}" for line in _remarks(result))])
 
 
-def as_json(
-    results: Sequence[ScenarioResult], cluster: str, machine: Mapping[str, object], *, rounds: int
-) -> dict[str, Any]:
-    """Everything of a run; see README.md for the fields."""
-    return {
-        "cluster": cluster,
-        "machine": dict(machine),
-        "rounds": rounds,
-        "scenarios": [_scenario_json(result) for result in results],
-    }
+def as_markdown(result: ScenarioResult, *, targets: bool) -> str:
+    """One scenario, for a page. See `as_text`."""
+    lines = [f"### {result.scenario.name}", "", result.scenario.about, f"Here: {workloads(result.scenario)}."]
+    for table in _tables(result, targets=targets):
+        lines += ["", *table.markdown()]
+    remarks = _remarks(result)
+    return "\n".join([*lines, *(["", *(f"- {remark}" for remark in remarks)] if remarks else [])])
+
+
+def workloads(scenario: Scenario) -> str:
+    """How much each candidate gets, and of what kind."""
+    sizes: dict[str, list[int]] = {}
+    for one in scenario.candidates:
+        workload = one.workload
+        kind = f"records of {workload.value_bytes} bytes, {workload.partitions:,} partitions"
+        sizes.setdefault(kind, []).append(workload.records)
+    return "; ".join(f"{_from_to(found)} {kind}" for kind, found in sizes.items())
+
+
+def _from_to(sizes: Sequence[int]) -> str:
+    low, high = min(sizes), max(sizes)
+    return f"{high:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def as_list(scenarios: Iterable[Scenario]) -> str:
     """What there is to measure."""
     lines = []
     for one in scenarios:
-        lines.append(f"{one.name:8} {one.about}")
-        lines += [f"{'':8}   {candidate.name}: {candidate.about}" for candidate in one.candidates]
-        lines.append(f"{'':8}   {one.records:,} records; on the embedded cluster {one.records_embedded:,}")
+        lines.append(f"{one.name:18} {one.about}")
+        lines += [f"{'':18}   {candidate.name}: {candidate.about}" for candidate in one.candidates]
+        lines.append(f"{'':18}   {one.records:,} records; on the embedded cluster {one.records_embedded:,}")
     return "\n".join(lines)
 
 
@@ -62,81 +63,109 @@ def about_machine(machine: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in machine.items() if value is not None)
 
 
-def _candidate_row(result: CandidateResult, *, targets: bool) -> tuple[str, ...]:
-    cpu = result.detail.get("cpu_us_per_record")
-    target = _target("at most", result.candidate.value_max, result.reached) if targets else ""
-    return result.candidate.name, *_cells(spread(result.values), ",.0f"), f"{cpu.median:.2f}" if cpu else "", target
+# All figures
+
+
+def summary(results: Sequence[ScenarioResult], *, targets: bool) -> Table:
+    """Every figure that has a target, and every ratio that says what it is about."""
+    rows = [row for result in results for row in _figures(result, targets=targets)]
+    return Table(head=("measure", "target", "median", "range", ""), rows=rows)
+
+
+def _figures(result: ScenarioResult, *, targets: bool) -> Iterator[Sequence[str]]:
+    name = result.scenario.name
+    of = {one.candidate.name: one for one in result.candidates}
+    for ratio in result.comparisons:
+        one = ratio.comparison
+        target = _target(one.ratio_min, one.ratio_max)
+        if target or one.about:
+            verdict = _verdict(ratio.reached, of[one.of], of[one.to]) if targets else _wrong(of[one.of], of[one.to])
+            yield f"{name}: {one.about or _names(one.of, one.to)}", target, *_range(spread(ratio.values)), verdict
+    for measured in result.candidates:
+        candidate = measured.candidate
+        if candidate.value_max is not None:
+            verdict = _verdict(measured.reached, measured) if targets else _wrong(measured)
+            measure = f"{name}: {candidate.name}, {result.scenario.unit}"
+            yield measure, _target(None, candidate.value_max), *_range(spread(measured.values)), verdict
+        for what, most in candidate.detail_max.items():
+            verdict = _verdict(measured.detail_reached[what], measured) if targets else _wrong(measured)
+            measure = f"{name}: {candidate.name}, {_words(what)}"
+            yield measure, _target(None, most), *_range(measured.detail.get(what)), verdict
+
+
+def _target(least: float | None, most: float | None) -> str:
+    told = [f"≥ {least:g}"] if least is not None else []
+    return " and ".join([*told, f"≤ {most:g}"] if most is not None else told)
+
+
+def _range(values: Spread | None) -> tuple[str, str]:
+    if values is None:
+        return "-", ""
+    return number(values.median), f"{number(values.low)} – {number(values.high)}" if values.count > 1 else ""
+
+
+def _verdict(reached: bool | None, *needed: CandidateResult) -> str:
+    return _wrong(*needed) or ("" if reached is None else "reached" if reached else "MISSED")
+
+
+def _wrong(*needed: CandidateResult) -> str:
+    """Why there is no value."""
+    if any(one.problems for one in needed):
+        return "NOT VALID"
+    return "; ".join(f"skipped: {one.skipped}" for one in needed if one.skipped)
+
+
+# One scenario
+
+
+def _tables(result: ScenarioResult, *, targets: bool) -> list[Table]:
+    details = list(dict.fromkeys(name for one in result.candidates for name in one.detail))
+    head = (result.scenario.unit, "median", "lowest", "highest", "rounds", *map(_words, details), "")
+    tables = [Table(head=head, rows=[_candidate_row(one, details, targets=targets) for one in result.candidates])]
+    if result.comparisons:
+        head = ("ratio, round by round", "median", "lowest", "highest", "rounds", "")
+        tables.append(Table(head=head, rows=[_comparison_row(one, targets=targets) for one in result.comparisons]))
+    return tables
+
+
+def _candidate_row(result: CandidateResult, details: Sequence[str], *, targets: bool) -> tuple[str, ...]:
+    found = result.detail
+    cells = [number(found[name].median) if name in found else "" for name in details]
+    judged = [_judged(_target(None, result.candidate.value_max), result.reached)]
+    judged += [
+        _judged(f"{_words(name)} {_target(None, most)}", result.detail_reached[name])
+        for name, most in result.candidate.detail_max.items()
+    ]
+    told = "; ".join(filter(None, judged)) if targets else ""
+    return result.candidate.name, *_cells(spread(result.values)), *cells, told
 
 
 def _comparison_row(result: ComparisonResult, *, targets: bool) -> tuple[str, ...]:
     one = result.comparison
-    target = _target("at least", one.ratio_min, result.reached) if targets else ""
-    return f"{one.of} ÷ {one.to}", *_cells(spread(result.values), ".3f"), "", target
+    told = _judged(_target(one.ratio_min, one.ratio_max), result.reached) if targets else ""
+    return _names(one.of, one.to), *_cells(spread(result.values), places=3), told
 
 
-def _target(word: str, value: float | None, reached: bool | None) -> str:
-    return "" if value is None else f"{word} {value:g}: {'reached' if reached else 'MISSED'}"
+def _judged(target: str, reached: bool | None) -> str:
+    return "" if reached is None else f"{target}: {'reached' if reached else 'MISSED'}"
 
 
-def _cells(values: Spread | None, layout: str) -> tuple[str, ...]:
+def _remarks(result: ScenarioResult) -> list[str]:
+    lines = [f"NOT VALID: {one.candidate.name}: {problem}" for one in result.candidates for problem in one.problems]
+    return lines + [f"skipped: {one.candidate.name}: {one.skipped}" for one in result.candidates if one.skipped]
+
+
+def _cells(values: Spread | None, places: int | None = None) -> tuple[str, ...]:
     if values is None:
         return "-", "-", "-", "0"
-    return *(format(value, layout) for value in (values.median, values.low, values.high)), str(values.count)
+    told = (number(value) if places is None or value >= 10 else f"{value:.{places}f}" for value in values.ordered)
+    return *told, str(values.count)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, numbers to the right, the last one as it is. Empty columns are left out."""
-    columns = list(zip(*rows, strict=True))
-    kept = [column for column in columns[1:-1] if any(column[1:])]
-    rows = list(zip(columns[0], *kept, columns[-1], strict=True))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *numbers, last in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=False))]
-        lines.append(("  " + "  ".join([*cells, last])).rstrip())
-    return lines
+def _names(of: str, to: str) -> str:
+    return f"{of} ÷ {to}"
 
 
-def _scenario_json(result: ScenarioResult) -> dict[str, Any]:
-    return {
-        "scenario": result.scenario.name,
-        "unit": result.scenario.unit,
-        "valid": result.valid,
-        "candidates": [
-            {
-                "name": one.candidate.name,
-                "about": one.candidate.about,
-                "workload": {
-                    "records": one.candidate.workload.records,
-                    "keys": one.candidate.workload.keys or one.candidate.workload.records,
-                    "partitions": one.candidate.workload.partitions,
-                    "value_bytes": one.candidate.workload.value_bytes,
-                },
-                "options": dict(one.candidate.options),
-                "values": one.values,
-                **_spread_json(spread(one.values)),
-                "at_most": one.candidate.value_max,
-                "reached": one.reached,
-                "detail": {name: value.median for name, value in one.detail.items()},
-                "problems": one.problems,
-            }
-            for one in result.candidates
-        ],
-        "ratios": [
-            {
-                "of": one.comparison.of,
-                "to": one.comparison.to,
-                "values": list(one.values),
-                **_spread_json(spread(one.values)),
-                "at_least": one.comparison.ratio_min,
-                "reached": one.reached,
-            }
-            for one in result.comparisons
-        ],
-    }
-
-
-def _spread_json(values: Spread | None) -> dict[str, float | None]:
-    if values is None:
-        return {"median": None, "lowest": None, "highest": None}
-    return {"median": values.median, "lowest": values.low, "highest": values.high}
+def _words(name: str) -> str:
+    """Of a detail, as the head of a column."""
+    return {"cpu_us_per_record": "CPU µs/record"}.get(name, name.replace("_", " "))

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeAlias, cast
 
 import trio
 
 from .config import ConsumerConfig
 from .core.engine import Core
-from .core.lanes import Lane
 from .core.retries import Decision
 from .core.tenures import Tenure, TenureState
 from .errors import ConfigurationError
@@ -43,11 +42,14 @@ LOOK_RECORDS = 8
 class Worker:
     """One worker's run in progress, as the core sees it."""
 
-    __slots__ = ("cancelled", "lane", "record", "scope")
+    __slots__ = ("cancelled", "key", "record", "resolved", "scope", "tenure")
+
+    tenure: Tenure
 
     def __init__(self) -> None:
-        self.lane: Lane | None = None
+        self.key: Hashable = None
         self.record: Record | None = None
+        self.resolved = 0
         self.scope = trio.CancelScope()
         self.cancelled = False  # as scope.cancel_called, which costs as much as a record
 
@@ -93,6 +95,7 @@ class Workers:
         self.hungry = Signal()
         self.left = Signal()
         self.relieved = Signal()
+        core.on_relief = self.relieved.send
         self.commit_due = Signal()
         self.retry_added = Signal()
 
@@ -138,19 +141,28 @@ class Workers:
 
     async def _serve(self, worker: Worker) -> None:
         """Run after run, until the worker's scope has been cancelled."""
-        core = self._core
-        ring = core.scheduler.ring
+        core, handler = self._core, self._handler
         handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
         while not worker.cancelled:
-            lane = core.take(worker)
-            if lane is None:
+            run = core.take(worker)
+            if run is None:
                 await self._park()
                 handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
                 continue
-            if ring and not self._waking:
-                suspended = self._started - len(self._idle) - self._yielding - 1
-                self._wake(1 if suspended < 2 else min(suspended, core.scheduler.runs_ready()))
-            handled += await self._run(worker, lane)
+            self._wake_others()
+            broken_off = None
+            for record in run:
+                handled += 1
+                try:
+                    await handler(record)
+                except BaseException as error:  # noqa: ASYNC103  every kind of exit has its outcome: exits.py
+                    run.close()
+                    broken_off = self._broke_off(worker, record, error)
+                    break  # noqa: ASYNC104  Cancelled is raised again below
+            self._left_run(worker.tenure)
+            if broken_off is not None and broken_off is not Exit.FAILED:
+                # Raises Cancelled, always: a worker that is being cancelled would only start what is cancelled at once.
+                await trio.lowlevel.checkpoint()
             if handled >= look:
                 look = handled + LOOK_RECORDS
                 if self._active is not worker:
@@ -161,6 +173,27 @@ class Workers:
                 else:
                     await self._yield()
                 handled, look, until = 0, LOOK_RECORDS, trio.current_time() + SLICE_SECONDS_MAX
+
+    def _wake_others(self) -> None:
+        """One has taken something: see to it that what is left is taken too."""
+        if self._waking or not self._core.scheduler.ring:
+            return
+        suspended = self._started - len(self._idle) - self._yielding - 1
+        if suspended < 2:
+            self._wake(1)
+        elif room := len(self._idle) + self._concurrency - self._started:
+            self._wake(self._core.scheduler.runs_ready(min(suspended, room)))
+
+    def _left_run(self, tenure: Tenure) -> None:
+        """A run has left; what it has changed may be news to somebody."""
+        if self._core.commits.resolved >= self._commit_count:
+            self.commit_due.send()
+        if tenure.throttled:
+            self.relieved.send()
+        if not tenure.open:
+            self.left.send()
+            if tenure.state is TenureState.ENDED:
+                self.wake()  # the lane may have been waiting in the partition's next tenure
 
     async def _yield(self) -> None:
         self._yielding += 1
@@ -181,62 +214,22 @@ class Workers:
         await trio.lowlevel.wait_task_rescheduled(abort)
         self._waking -= 1
 
-    async def _run(self, worker: Worker, lane: Lane) -> int:
-        """One run. Returns how many attempts it made."""
-        core, tenure, handler = self._core, lane.tenure, self._handler
-        complete = tenure.ledger.complete
-        resolved, broken_off = 0, None
-        for record in lane.claim():
-            worker.record = record
-            try:
-                await handler(record)
-            except BaseException as error:  # noqa: ASYNC103  every kind of exit has its outcome: exits.py
-                broken_off = self._broke_off(worker, lane, resolved, record, error)
-                break  # noqa: ASYNC104  Cancelled is raised again below
-            complete(record.offset)
-            resolved += 1
-            if not tenure.dirty:  # the run may last: what it has done so far can be committed
-                core.commits.touch(tenure)
-            if not tenure.open:
-                break
-        if broken_off is not None:
-            if broken_off is not Exit.FAILED:
-                # Raises Cancelled, always: a worker that is being cancelled would only start what is cancelled at once.
-                await trio.lowlevel.checkpoint()
-            return resolved + 1
-        core.leave(worker, lane, resolved)
-        if core.commits.resolved >= self._commit_count:
-            self.commit_due.send()
-        if tenure.throttled:
-            self.relieved.send()
-        if tenure.state is not TenureState.ACTIVE or core.stopping:
-            self._tell_left(tenure)
-        return resolved
-
-    def _tell_left(self, tenure: Tenure) -> None:
-        self.left.send()
-        if tenure.state is TenureState.ENDED:
-            self.wake()  # the lane may have been waiting in the partition's next tenure
-
-    def _broke_off(self, worker: Worker, lane: Lane, resolved: int, record: Record, error: BaseException) -> Exit:
+    def _broke_off(self, worker: Worker, record: Record, error: BaseException) -> Exit:
         """The handler raised."""
-        core, tenure = self._core, lane.tenure
+        core, partition = self._core, worker.tenure.partition
         kind = classify(error, cancelled=trio.current_effective_deadline() == float("-inf"))
         if kind is Exit.FAILED:
-            decision = core.failed(worker, lane, resolved, record, error, trio.current_time())
+            decision = core.failed(worker, record, error, trio.current_time())
             self.retry_added.send()
-            log.debug("%s@%d attempt %d failed: %s", tenure.partition, record.offset, record.attempt, decision)
+            log.debug("%s@%d attempt %d failed: %s", partition, record.offset, record.attempt, decision)
             if decision is Decision.HALT:
                 self._halt()
-            if tenure.throttled:
-                self.relieved.send()
         else:
-            core.cancelled(worker, lane, resolved, record)
+            core.cancelled(worker, record)
             if kind is Exit.ENDS_RUN:
                 self._abort(ending(error) or error)
             elif (rest := split_cancelled(error)[1]) is not None:
-                log.warning("%s@%d raised while it was being cancelled", tenure.partition, record.offset, exc_info=rest)
-        self._tell_left(tenure)
+                log.warning("%s@%d raised while it was being cancelled", partition, record.offset, exc_info=rest)
         return kind
 
     async def revive(self) -> None:

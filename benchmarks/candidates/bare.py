@@ -8,10 +8,13 @@ from typing import Any
 import trio
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from trio_consumer import Record
 from trio_consumer.client.settings import prepare
 
 from ..model import Job, Measurement
-from .ours import STANDSTILL_SECONDS_MAX, settings_of
+from ..pace import STANDSTILL_SECONDS_MAX
+from .handlers import work_of
+from .ours import settings_of
 
 BATCH_RECORDS_MAX = 2_000
 
@@ -64,22 +67,23 @@ def _problems(consumer: Consumer, job: Job, handled: int) -> list[str]:
     return [f"{len(behind)} partitions were not read to their end"] if behind else []
 
 
-def sleeping_tasks(job: Job) -> Measurement:
-    """Sleeps per second of Trio tasks that do nothing else, as many of them as the consumer may have handlers."""
-    tasks, seconds = job.options["concurrency"], job.options["seconds"]
-    sleeps = max(job.records // tasks, 1)
+def working_tasks(job: Job) -> Measurement:
+    """Pieces of work per second of Trio tasks that do nothing else, as many as the consumer may have handlers."""
+    work = work_of(job.options["handler"])
+    tasks = job.options["concurrency"]
+    repeats = max(job.records // tasks, 1)
 
-    async def one() -> None:
-        for _ in range(sleeps):
-            await trio.sleep(seconds)
+    async def one(number: int) -> None:
+        for repeat in range(repeats):
+            await work(Record(job.topic, 0, number * repeats + repeat))
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            for _ in range(tasks):
-                nursery.start_soon(one)
+            for number in range(tasks):
+                nursery.start_soon(one, number)
 
     first, first_cpu = time.perf_counter(), time.process_time()
     trio.run(main)
     took, cpu = time.perf_counter() - first, time.process_time() - first_cpu
-    done = sleeps * tasks
+    done = repeats * tasks
     return Measurement(value=done / took, detail={"cpu_us_per_record": cpu * 1e6 / done})

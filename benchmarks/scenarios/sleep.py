@@ -1,34 +1,27 @@
-"""Handlers that wait: how near the consumer comes to Trio itself."""
+"""Handlers that wait: how near a consumer comes to Trio itself."""
 
 from __future__ import annotations
 
-from ..model import Candidate, Comparison, Scenario, Workload
+from ..model import Comparison, Scenario, Workload
+from . import lineup
 
-OPTIONS = {"concurrency": 1_000, "seconds": 0.005}
-WORKLOAD = Workload(keys=1_000)
+HANDLER = {"kind": "sleep", "seconds": 0.005}
+WORKLOAD = Workload()
 
-OURS = Candidate(
-    name="trio_consumer",
-    about="handler that sleeps 5 ms, key order, 1,000 in flight, commits and offset map",
-    entry="candidates.ours:sleep",
-    workload=WORKLOAD,
-    options=OPTIONS,
-    commits=True,
-)
-TASKS = Candidate(
-    name="bare Trio tasks",
-    about="1,000 tasks that sleep 5 ms in a loop, no Kafka",
-    entry="candidates.bare:sleeping_tasks",
-    workload=WORKLOAD,
-    options=OPTIONS,
-)
+OURS = lineup.ours(HANDLER, WORKLOAD, concurrency=1_000)
+TASKS = lineup.tasks(HANDLER, WORKLOAD, concurrency=1_000)
+JAVA = lineup.java(HANDLER, WORKLOAD, concurrency=1_000, share=1.0)
 
 SCENARIO = Scenario(
     name="sleep",
-    about="Our consumer with a handler that sleeps 5 ms, 1,000 in flight, beside as many Trio tasks that only sleep.",
+    about="A handler that sleeps 5 ms: 1,000 keys in key order, 1,000 in flight, commits on.",
     unit="records/s",
-    candidates=[OURS, TASKS],
-    comparisons=[Comparison(of=OURS.name, to=TASKS.name, ratio_min=0.7)],
+    candidates=[OURS, TASKS, JAVA],
+    comparisons=[
+        Comparison(of=OURS.name, to=TASKS.name, ratio_min=0.85),
+        Comparison(of=OURS.name, to=JAVA.name, ratio_min=1.4),
+    ],
     records=200_000,
     records_embedded=200_000,
+    plot="bars",
 )

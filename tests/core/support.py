@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Hashable, Iterable, Mapping
 from typing import Any
 
 from trio_consumer.client.port import Assigned, Committed, Records
 from trio_consumer.config import ConsumerConfig
 from trio_consumer.core.engine import Core
-from trio_consumer.core.lanes import Lane
 from trio_consumer.core.retries import Backoff, Decision
 from trio_consumer.core.tenures import Tenure, TenureState
 from trio_consumer.record import Partition, Record
@@ -54,20 +53,18 @@ def core_with(keys: Iterable[bytes | None], **options: Any) -> tuple[Core, Tenur
 class FakeRun:
     """A worker's run, one record after the other, as a worker does it: the caller says how each handler ends."""
 
+    tenure: Tenure
+
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.lane: Lane | None = None
+        self.key: Hashable = None
         self.record: Record | None = None
+        self.resolved = 0
         self.cancels = 0
-        self._claimed: Iterator[Record] = iter(())
-        self._resolved = 0
+        self._records: Generator[Record] = _nothing()
 
     def cancel(self) -> None:
         self.cancels += 1
-
-    @property
-    def tenure(self) -> Tenure:
-        return self._held().tenure
 
     @property
     def offset(self) -> int | None:
@@ -75,43 +72,40 @@ class FakeRun:
         return None if self.record is None else self.record.offset
 
     def start(self) -> Record | None:
-        """Take a lane and start the handler with its first record; ``None`` if no lane is ready."""
-        lane = self.core.take(self)
-        if lane is None:
-            return None
-        self._claimed, self._resolved = iter(lane.claim()), 0
-        self.record = next(self._claimed)
-        return self.record
+        """Start the handler of the oldest record whose turn it is; ``None`` if none is ready."""
+        while (records := self.core.take(self)) is not None:
+            self._records = records
+            if (record := next(records, None)) is not None:
+                return record
+        return None
 
     def succeed(self) -> Record | None:
         """The handler returned. The record that the run starts next, if it does."""
-        lane, done = self._held(), self._running()
-        lane.tenure.ledger.complete(done.offset)
-        self._resolved += 1
-        self.record = next(self._claimed, None) if lane.tenure.open else None
-        if self.record is None:
-            self.core.leave(self, lane, self._resolved)
-        return self.record
+        self._running()
+        return next(self._records, None)
 
     def succeed_all(self) -> None:
         while self.succeed() is not None:
             pass
 
     def fail(self, error: BaseException = BOOM, now: float = 0.0) -> Decision | None:
-        return self.core.failed(self, self._held(), self._resolved, self._running(), error, now)
+        record = self._running()
+        self._records.close()
+        return self.core.failed(self, record, error, now)
 
     def be_cancelled(self) -> None:
-        self.core.cancelled(self, self._held(), self._resolved, self._running())
-
-    def _held(self) -> Lane:
-        if self.lane is None:
-            raise AssertionError("this run has no lane")
-        return self.lane
+        record = self._running()
+        self._records.close()
+        self.core.cancelled(self, record)
 
     def _running(self) -> Record:
         if self.record is None:
             raise AssertionError("this run has no record")
         return self.record
+
+
+def _nothing() -> Generator[Record]:
+    yield from ()
 
 
 def started(core: Core) -> FakeRun:

@@ -59,7 +59,6 @@ class CoreMachine(RuleBasedStateMachine):
         self.runs = [FakeRun(self.core) for _ in range(WORKERS)]
         self.ahead: list[Partition] = []
         self.user_paused: set[Partition] = set()
-        self.of_run: dict[FakeRun, int] = {}  # handled in the run in progress
         self.travelling: Plan | None = None
         self.handled = self.skipped = self.restored = self.commits = 0
         for partition in PARTITIONS:
@@ -250,15 +249,9 @@ class CoreMachine(RuleBasedStateMachine):
         """Notes that this record was handled."""
         tenure = run.tenure
         self.life(tenure).resolved.add(offset)
-        self.of_run[run] = self.of_run.get(run, 0) + 1
         if tenure.state is not TenureState.ENDED:
+            self.handled += 1
             self.sides[tenure.partition].done.add(offset)
-
-    def ends(self, run: FakeRun, tenure: Tenure) -> None:
-        """The core counts what a run handled when it ends, if its tenure has not ended."""
-        resolved = self.of_run.pop(run, 0)
-        if tenure.state is not TenureState.ENDED:
-            self.handled += resolved
 
     @precondition(lambda self: self.busy())
     @rule(data=st.data(), count=st.integers(1, 3))
@@ -272,12 +265,8 @@ class CoreMachine(RuleBasedStateMachine):
 
     def succeed_once(self, run: FakeRun, offset: int) -> bool:
         """The handler returns; true if the run goes on with another record."""
-        tenure = run.tenure
         self.resolve(run, offset)
-        if run.succeed() is not None:
-            return True
-        self.ends(run, tenure)
-        return False
+        return run.succeed() is not None
 
     @precondition(lambda self: self.busy())
     @rule(data=st.data())
@@ -298,7 +287,6 @@ class CoreMachine(RuleBasedStateMachine):
         exhausted = self.attempts is not None and one.attempt >= self.attempts
         counts = tenure.state is not TenureState.ENDED
         decision = run.fail(BOOM, self.now)
-        self.ends(run, tenure)
         if not counts:
             assert decision is None
         elif not exhausted:
@@ -322,9 +310,7 @@ class CoreMachine(RuleBasedStateMachine):
         closing = [run for run in self.busy() if run.tenure.state is not TenureState.ACTIVE]
         if closing:
             run = data.draw(st.sampled_from(closing))
-            tenure = run.tenure
             run.be_cancelled()
-            self.ends(run, tenure)
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0]))
     def time_passes(self, seconds: float) -> None:

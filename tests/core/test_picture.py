@@ -123,6 +123,8 @@ def test_a_record_behind_the_head_of_its_lane_can_block_no_one() -> None:
     first, second = started(core), started(core)
     second.succeed_all()
     first.succeed()
+    assert blocking(core) == Blocking(offset=2, age=0.0, lane=b"a", state="queued", attempt=1)
+    started(core)
     assert blocking(core) == Blocking(offset=2, age=0.0, lane=b"a", state="in-flight", attempt=1)
 
 
@@ -143,7 +145,7 @@ def test_a_lane_whose_handler_of_an_earlier_tenure_ignores_its_cancellation_is_s
 
 
 def test_a_picture_taken_by_a_lane_function() -> None:
-    """The batch is known by then, and its records are not in lanes yet."""
+    """The record has left the queue by then, and is not in a lane yet."""
     found: list[Blocking | None] = []
 
     def order(one: Record) -> object:
@@ -153,6 +155,7 @@ def test_a_picture_taken_by_a_lane_function() -> None:
     core = new_core(order=order)
     assign(core)
     core.records(records(P0, {7: b"a"}), 0.0)
+    started(core)
     assert found == [Blocking(offset=7, age=0.0, lane=None, state="queued", attempt=1)]
 
 

@@ -3,7 +3,8 @@
 Tasks call it synchronously, and no call spans an await, so it needs no lock. It does no I/O, reads no clock and draws
 no randomness: times and a `random.Random` are arguments. It composes the other modules of this package:
 
-- `intake` puts fetched records into lanes; `lanes` says which runs next;
+- `intake` takes in what was fetched; `lanes` says which record runs next; `runs` hands them out, one by one, and enters
+  how their handlers ended;
 - `ledger` and `commits` say what may be committed; `backpressure` says what to fetch;
 - `retries` says what follows a failed attempt.
 
@@ -14,20 +15,19 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable
 from heapq import heappop, heappush
 
 from ..client.port import Assigned, Committed, Records
 from ..config import ConsumerConfig
 from ..errors import HandlerFailed
 from ..record import Partition, Record
-from . import backpressure, intake
+from . import backpressure, intake, runs
 from .commits import Commits
 from .lanes import Lane, Scheduler
 from .ledger import Ledger
 from .offset_map import UnreadableMap, decode
-from .retries import Decision, decide
+from .retries import Decision
 from .tenures import Run, Tenure, TenureState
 
 log = logging.getLogger("trio_consumer")
@@ -42,6 +42,7 @@ class Core:
         begun: Tenures that began since the shell last emptied the list.
         ended: Tenures that ended since the shell last emptied the list.
         failures: Records that are exhausted and halt the consumer.
+        on_relief: Called when the queue of a throttled tenure became shorter.
         seeks: Where the client must fetch next; until it does, what comes of these partitions is dropped.
     """
 
@@ -61,6 +62,7 @@ class Core:
         self.begun: list[Tenure] = []
         self.ended: list[Tenure] = []
         self.failures: list[HandlerFailed] = []
+        self.on_relief: Callable[[], object] = _nobody
         self.seeks: dict[Partition, int] = {}
         self.fetch_paused: set[Partition] = set()
         # Paused before their tenure began: the client keeps that, unless the pause came when it had just lost them.
@@ -166,6 +168,7 @@ class Core:
             self.overdue[run] = tenure
             run.cancel()
         tenure.lanes.clear()
+        tenure.fresh.clear()
         tenure.ready.clear()
         tenure.retrying.clear()
         del self.tenures[tenure.partition]
@@ -202,143 +205,47 @@ class Core:
         """Fetched records and positions."""
         intake.receive(self, event, now)
 
-    def blocked(self, partition: Partition, key: object) -> bool:
-        """True while a handler of an earlier tenure still runs this lane."""
-        for run, tenure in self.overdue.items():
-            if tenure.partition == partition and run.lane is not None and run.lane.serial and run.lane.key == key:
-                return True
-        return False
+    def take(self, run: Run) -> Generator[Record] | None:
+        """The records of a run, one by one, that begins with the oldest one whose turn it is; ``None`` if none is
+        ready. To ask for the next says that the handler of the one before has returned. Where it has not, close the
+        generator and call `failed` or `cancelled`."""
+        return runs.take(self, run)
 
-    def take(self, run: Run) -> Lane | None:
-        """Give the run the lane whose turn it is; ``None`` if none is ready."""
-        lane = self.scheduler.take()
-        if lane is not None:
-            tenure = lane.tenure
-            if lane.retrying:
-                lane.retrying = False
-                del tenure.retrying[lane]
-            run.lane = lane
-            tenure.runs[run] = None
-        return lane
+    def failed(self, run: Run, record: Record, error: BaseException, now: float) -> Decision | None:
+        """The run ended with a failed attempt at this record. ``None``: its tenure has ended, and the outcome counts for
+        nothing."""
+        return runs.failed(self, run, record, error, now)
 
-    def leave(self, run: Run, lane: Lane, resolved: int) -> None:
-        """The run has ended after so many records that its handler resolved."""
-        tenure = lane.tenure
-        if not lane.serial or tenure.state is TenureState.ENDED:
-            self._detach(run, lane, resolved)
-            self._handled(tenure, resolved)
-            self._settle(lane)
-            return
-        # The same for the usual lane, without the calls: this runs for each run, with distinct keys for each record.
-        run.lane = run.record = None
-        del tenure.runs[run]
-        self.handled += resolved
-        self.commits.resolved += resolved
-        if not tenure.dirty:
-            self.commits.touch(tenure)
-        records = lane.records
-        lane.running = False
-        if len(records) > resolved:
-            del records[:resolved]  # type: ignore[arg-type]
-            self.scheduler.offer(lane)
-        elif tenure.lanes.get(lane.key) is lane:
-            del tenure.lanes[lane.key]
-
-    def cancelled(self, run: Run, lane: Lane, resolved: int, record: Record) -> None:
+    def cancelled(self, run: Run, record: Record) -> None:
         """The run ended because the attempt at this record was cancelled, which is neither success nor failure."""
-        self.cancelled_attempts += 1
-        self._detach(run, lane, resolved)
-        self._handled(lane.tenure, resolved)
-        if isinstance(lane.records, deque):
-            lane.records.appendleft(record)
-        self._settle(lane)
+        runs.cancelled(self, run, record)
 
-    def failed(
-        self, run: Run, lane: Lane, resolved: int, record: Record, error: BaseException, now: float
-    ) -> Decision | None:
-        """The run ended with a failed attempt at this record.
+    def blocked(self, partition: Partition, key: Hashable) -> bool:
+        """True while a handler of an earlier tenure still runs this lane. Records without order wait for nobody."""
+        if isinstance(key, Record):
+            return False
+        return any(tenure.partition == partition and run.key == key for run, tenure in self.overdue.items())
 
-        Returns what was decided, or ``None`` where the tenure has ended and the outcome counts for nothing.
-        """
-        tenure = lane.tenure
-        self.failed_attempts += 1
-        decision = decide(record.attempt, self.config.attempts, self.config.exhausted)
-        if tenure.state is TenureState.ENDED:
-            self._detach(run, lane, resolved)
-            return None
-        skip = decision is Decision.SKIP
-        self._detach(run, lane, resolved + skip)
-        self._handled(tenure, resolved)
-        if skip:
-            log.warning(
-                "%s@%d skipped after %d attempts", tenure.partition, record.offset, record.attempt, exc_info=error
-            )
-            tenure.ledger.complete(record.offset)
-            tenure.broken.pop(record.offset, None)
-            self.skipped += 1
-            self.commits.resolved += 1
-            self.commits.touch(tenure)
-            self._settle(lane)
-            return decision
-        if decision is Decision.HALT:
-            failure = HandlerFailed(tenure.partition, record.offset, record.attempt, error)
-            failure.__cause__ = error
-            self.failures.append(failure)
-            self._park(lane, record, float("inf"))  # not before a restart
-        else:
-            self._park(lane, record, now + self.config.backoff.delay(record.attempt, self.rng))
-        return decision
-
-    def _detach(self, run: Run, lane: Lane, removed: int) -> None:
-        """Take the run off its lane, and the records that are done off the front of a serial one."""
-        tenure = lane.tenure
-        run.lane = run.record = None
-        del tenure.runs[run]
-        if tenure.state is TenureState.ENDED:
-            del self.overdue[run]
-            self._unblock(tenure.partition, lane)
-        elif lane.serial:
-            lane.running = False
-            if removed:
-                del lane.records[:removed]  # type: ignore[arg-type]
-
-    def _handled(self, tenure: Tenure, records: int) -> None:
-        if records and tenure.state is not TenureState.ENDED:
-            self.handled += records
-            self.commits.resolved += records
-            if not tenure.dirty:
-                self.commits.touch(tenure)
-
-    def _settle(self, lane: Lane) -> None:
-        """Ready if it has more; forgotten if it has none."""
-        if lane.tenure.state is TenureState.ENDED:
-            return
-        if lane.records:
-            self.scheduler.offer(lane)
-        elif lane.serial and lane.tenure.lanes.get(lane.key) is lane:
-            del lane.tenure.lanes[lane.key]
-
-    def _unblock(self, partition: Partition, lane: Lane) -> None:
+    def unblock(self, partition: Partition, key: Hashable) -> None:
         """A handler of an ended tenure has left: its lane is free for the tenure of today."""
         tenure = self.tenures.get(partition)
-        waiting = None if tenure is None or not lane.serial else tenure.lanes.get(lane.key)
-        if waiting is not None and waiting.serial and not self.blocked(partition, lane.key):
+        waiting = None if tenure is None else tenure.lanes.get(key)
+        if isinstance(waiting, Lane) and not isinstance(key, Record) and not self.blocked(partition, key):
             waiting.running = False
             self.scheduler.offer(waiting)
 
-    def _park(self, lane: Lane, record: Record, due: float) -> None:
-        """Set the lane aside until its head may be tried again; the worker goes on with others."""
-        retry = Record(
-            record.topic, record.partition, record.offset, record.key, record.value,
-            record.headers, record.timestamp, record.attempt + 1,
-        )  # fmt: skip
-        if isinstance(lane.records, list):
-            lane.records[0] = retry
+    def free(self, tenure: Tenure, key: Hashable) -> None:
+        """A run has left this lane: it is ready if it has more, and forgotten if it has none."""
+        lane = tenure.lanes[key]
+        if isinstance(lane, Lane) and lane.records:
+            lane.running = False
+            self.scheduler.offer(lane)
         else:
-            self._settle(lane)
-            lane = Lane(None, lane.tenure, serial=True, records=(retry,))
+            del tenure.lanes[key]
+
+    def park(self, lane: Lane, due: float) -> None:
+        """Set the lane aside until its head may be tried again; the worker goes on with others."""
         lane.running = True
-        lane.retrying = True
         lane.tenure.retrying[lane] = None
         self._parkings += 1
         heappush(self._parked, (due, self._parkings, lane))
@@ -386,6 +293,10 @@ class Core:
     def queued(self) -> int:
         """Records that wait for a handler."""
         return sum(tenure.queued for tenure in self.tenures.values())
+
+
+def _nobody() -> None:
+    """Nobody waits."""
 
 
 class UserPause:

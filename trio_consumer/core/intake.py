@@ -1,22 +1,19 @@
-"""Fetched records into lanes: the part of the core that runs once per record on the way in.
+"""Fetched records on their way in: which of them count, and what they tell about the log.
 
-It keeps to the order of the batch, skips what an offset map says is complete, and leaves each lane either ready,
-running or parked. A record whose lane function raises gets a lane of its own, where each attempt fails with that
-exception.
+It keeps to the order of the batch and skips what an offset map says is complete. Which lane a record belongs to is asked
+when its turn comes (`runs`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ..client.port import Records
-from ..config import Order
 from ..record import Partition, Record
-from .lanes import Lane
 from .ledger import OffsetsRewound
 from .tenures import Tenure, TenureState
 
@@ -91,7 +88,8 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int
         batch = [record for record in batch if record.offset not in known]
     _note_arrival(tenure, offsets[-1], now)
     tenure.largest = max(tenure.largest, bytes_max or _longest(map(_key, batch)) + _longest(map(_value, batch)))
-    _add(core, tenure, batch)
+    tenure.fresh.extend(batch)
+    core.scheduler.list(tenure)
 
 
 def _descent(offsets: Sequence[int]) -> int | None:
@@ -119,49 +117,3 @@ def _check_map(core: Core, tenure: Tenure) -> None:
     top = tenure.ledger.restored_top
     if top is not None and tenure.end is not None and top > tenure.end:
         core.distrust(tenure, f"it ends at {top}, the log at {tenure.end}")
-
-
-def _add(core: Core, tenure: Tenure, batch: Sequence[Record]) -> None:
-    lanes, order = tenure.lanes, core.config.order
-    if not isinstance(order, Order):
-        _add_by_function(core, tenure, batch, order)
-        return
-    keyed = order is Order.KEY
-    for record in batch:
-        key = record.key if keyed else None
-        lane = lanes.get(key)
-        if lane is None:
-            lane = _new_lane(core, tenure, key)
-            lane.records.append(record)
-            core.scheduler.offer(lane)
-        else:
-            lane.records.append(record)
-            if not lane.serial:
-                core.scheduler.offer(lane)
-
-
-def _add_by_function(core: Core, tenure: Tenure, batch: Sequence[Record], order: Callable[[Record], Hashable]) -> None:
-    for record in batch:
-        try:
-            key = order(record)
-            lane = tenure.lanes.get(key)
-        except Exception as error:
-            tenure.broken[record.offset] = error
-            lane = Lane(None, tenure, serial=True)
-        else:
-            if lane is None:
-                lane = _new_lane(core, tenure, key)
-        lane.records.append(record)
-        core.scheduler.offer(lane)
-
-
-def _new_lane(core: Core, tenure: Tenure, key: Hashable) -> Lane:
-    serial = (
-        key is not None
-        or core.config.order is Order.PARTITION
-        or (core.config.order is not Order.UNORDERED and core.config.null_key == "partition")
-    )
-    lane = tenure.lanes[key] = Lane(key, tenure, serial=serial)
-    if serial and core.overdue and core.blocked(tenure.partition, key):
-        lane.running = True
-    return lane

@@ -1,16 +1,17 @@
 """Lanes: which record may run next.
 
-A lane is the FIFO of one tenure's records that share an ordering key. A serial lane has at most one record in flight; a
-loose lane (records without order) any number. The lane keeps a serial record at its head until it is resolved, so that
-a retry, a pause or a cancellation cannot reorder it; a loose record leaves the lane when it is claimed.
+A lane is the FIFO of one tenure's records that share an ordering key; at most one of them is in flight. What has been
+fetched waits in one queue, `Tenure.fresh`, and the lane of a record is looked at when its turn comes. If the lane is
+free, a mark of who runs it is all that is kept: with keys that seldom meet, no queue for each of them is built. Only
+records that have to wait for another one get a `Lane`.
 
-A lane is *ready* when a worker may take it. Each tenure holds its ready lanes in a heap by the offset of the head, so
-its oldest head comes first, which is the blocking lane whenever that one is ready. The `Scheduler` takes one lane of
-each tenure in turn.
+A lane is *ready* when a worker may take it: it is in its tenure's heap then, by the offset of its head. A tenure's next
+record is the older one of that heap's and of the fresh ones, so its oldest head comes first, which is the blocking record
+whenever that one is ready. The `Scheduler` gives the tenures their turns.
 
-Bound: while a tenure has ready lanes, no other has two turns between two of its own, and each turn takes its oldest
-head. So of P tenures with ready lanes each has one pick in P: a ready blocking lane waits for P picks at most, another
-one for P more with each pick of an older head. A pick is held for at most `RUN_RECORDS_MAX` records.
+Bound: while a tenure has something ready, no other has two turns between two of its own, and each turn takes its oldest
+head. So of P such tenures each has one pick in P: a ready blocking record waits for P picks at most, another one for P
+more with each pick of an older head. A pick is held for at most `RUN_RECORDS_MAX` records.
 
 This module knows nothing of attempts, commits or time.
 """
@@ -18,7 +19,7 @@ This module knows nothing of attempts, commits or time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -26,54 +27,33 @@ if TYPE_CHECKING:
     from ..record import Record
     from .tenures import Tenure
 
-RUN_RECORDS_MAX = 16
-"""Records of one lane that a worker handles before it looks for another lane."""
+RUN_RECORDS_MAX = 32
+"""Records that a worker handles before it looks for the oldest head again."""
 
 
 class Lane:
-    """One FIFO. Created when its first record comes, forgotten when it is empty.
+    """Records that wait for each other. Forgotten when it is empty.
 
     Attributes:
-        key: The ordering key within the partition.
-        serial: False for records without order.
-        records: Serial: from the one in flight on. Loose: those not yet claimed.
+        key: The ordering key within the partition; of a record without order, the record itself.
+        records: Those that wait, the one in flight not among them.
         ready: True while the lane is in its tenure's heap.
-        running: True while a worker has this serial lane, or while one of an earlier tenure still runs the same key.
-        retrying: True from a failed attempt of the head until its next attempt starts.
+        running: True while a worker has the lane, while its head waits for its next attempt, or while a handler of an
+            earlier tenure still runs the same key.
     """
 
-    __slots__ = ("key", "ready", "records", "retrying", "running", "serial", "tenure")
+    __slots__ = ("key", "ready", "records", "running", "tenure")
 
-    def __init__(self, key: Hashable, tenure: Tenure, *, serial: bool, records: Iterable[Record] = ()) -> None:
+    def __init__(self, key: Hashable, tenure: Tenure, records: Iterable[Record] = ()) -> None:
         self.key = key
         self.tenure = tenure
-        self.serial = serial
-        # A list is a sixth of a deque's size, which counts with a lane per record; runs take from its front in slices.
-        self.records: list[Record] | deque[Record] = list(records) if serial else deque(records)
+        self.records = deque(records)
         self.ready = False
         self.running = False
-        self.retrying = False
-
-    def __lt__(self, other: Lane) -> bool:
-        """Heads differ, unless a loose lane is still listed by a record that has come back in a lane of its own."""
-        return self.serial
-
-    def claim(self) -> Iterable[Record]:
-        """The records of one run, to be handled one after the other. Loose ones are claimed as they are reached."""
-        if isinstance(self.records, list):
-            return self.records[:RUN_RECORDS_MAX]
-        return _pop_each(self.records)
-
-
-def _pop_each(records: deque[Record]) -> Iterator[Record]:
-    for _ in range(RUN_RECORDS_MAX):
-        if not records:
-            return
-        yield records.popleft()
 
 
 class Scheduler:
-    """The tenures that have ready lanes, in turn."""
+    """The tenures that have something ready, in turn."""
 
     __slots__ = ("ring",)
 
@@ -85,51 +65,44 @@ class Scheduler:
         if lane.ready or lane.running or not lane.records:
             return
         lane.ready = True
-        tenure = lane.tenure
-        heappush(tenure.ready, (lane.records[0].offset, lane))
-        if not tenure.listed:
-            self.list(tenure)
+        heappush(lane.tenure.ready, (lane.records[0].offset, lane))
+        self.list(lane.tenure)
 
     def list(self, tenure: Tenure) -> None:
-        """Give the tenure its turns, if it is open and has ready lanes. Call it after it was opened."""
-        if tenure.open and tenure.ready and not tenure.listed:
+        """Give the tenure its turns, if it is open and has something ready. Call it after one of the two has begun."""
+        if tenure.open and not tenure.listed and (tenure.fresh or tenure.ready):
             tenure.listed = True
             self.ring.append(tenure)
 
-    def runs_ready(self) -> int:
-        """How many workers could start a run now, at most: one for each serial lane, one for each loose record."""
+    def runs_ready(self, limit: int) -> int:
+        """How many workers could start a run now, at most. Stops counting at the limit."""
         count = 0
         for tenure in self.ring:
-            count += len(tenure.ready)
-            loose = tenure.lanes.get(None)
-            if loose is not None and not loose.serial:
-                count += len(loose.records)
+            count += len(tenure.fresh) + len(tenure.ready)
+            if count >= limit:
+                return limit
         return count
 
-    def take(self) -> Lane | None:
-        """The lane whose turn it is, no longer ready unless it is loose and has more; ``None`` if there is none."""
+    def turn(self) -> Tenure | None:
+        """The tenure whose turn it is, with something ready; ``None`` if no tenure has that."""
         ring = self.ring
         while ring:
             tenure = ring[0]
-            if not tenure.open or not tenure.ready:
-                ring.popleft()
-                tenure.listed = False
-                continue
-            offset, lane = heappop(tenure.ready)
-            lane.ready = False
-            records = lane.records
-            if lane.serial:
-                lane.running = True
-            elif not records or records[0].offset != offset:
-                self.offer(lane)  # other runs have claimed the record that it was listed by
-                continue
-            elif len(records) > 1:
-                lane.ready = True
-                heappush(tenure.ready, (records[1].offset, lane))
-            if not tenure.ready:
-                ring.popleft()
-                tenure.listed = False
-            elif len(ring) > 1:
-                ring.rotate(-1)
-            return lane
+            if tenure.open and (tenure.fresh or tenure.ready):
+                if len(ring) > 1:
+                    ring.rotate(-1)
+                return tenure
+            ring.popleft()
+            tenure.listed = False
         return None
+
+    def pick(self, tenure: Tenure) -> Lane | None:
+        """Take the tenure's ready lane that has its oldest head; ``None`` if a fresh record is the oldest one."""
+        fresh, ready = tenure.fresh, tenure.ready
+        if not ready or (fresh and fresh[0].offset < ready[0][0]):
+            return None
+        lane = heappop(ready)[1]
+        lane.ready = False
+        lane.running = True
+        tenure.retrying.pop(lane, None)
+        return lane

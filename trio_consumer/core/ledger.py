@@ -1,8 +1,9 @@
 """The ledger: which offsets of one tenure are incomplete, and hence what may be committed.
 
-Only incomplete offsets are kept, each with its index, the count of offsets delivered before it. All else follows: what
-was delivered and is not incomplete is complete, and where the indexes of two neighbours are not consecutive, something
-between them was completed. So memory is bounded by what is incomplete, however long one offset holds the rest back.
+Only incomplete offsets are kept, each with its shift: the offset less its index, which is the count of offsets delivered
+before it. All else follows: what was delivered and is not incomplete is complete, and where the indexes of two neighbours
+are not consecutive, something between them was completed. So memory is bounded by what is incomplete, however long one
+offset holds the rest back. Offsets without holes between them share their shift.
 
 Invariants:
 
@@ -24,6 +25,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import sub
 from typing import NamedTuple, TypeAlias
 
 from ..errors import InternalError, TrioConsumerError
@@ -86,7 +89,7 @@ class Ledger:
         self._restored = deque(restored)
         self._position: int | None = None
         self._delivered = 0
-        self._incomplete: dict[int, int] = {}  # offset: how many were delivered before it
+        self._incomplete: dict[int, int] = {}  # offset: its shift
         self._highest = -1  # completed and delivered
         self._head = -1  # the head, as long as it is incomplete
         self._order: Iterator[int] = iter(())  # every incomplete offset above the head comes here or later in the dict
@@ -113,7 +116,11 @@ class Ledger:
         self._begin(first)
         delivered, incomplete = self._delivered, self._incomplete
         known = len(incomplete)
-        incomplete.update(zip(offsets, range(delivered, delivered + count), strict=True))
+        if last - first == count - 1:
+            incomplete.update(zip(offsets, repeat(first - delivered), strict=False))
+        else:
+            shifts = map(sub, offsets, range(delivered, delivered + count))
+            incomplete.update(zip(offsets, shifts, strict=True))
         if len(incomplete) != known + count:  # one comes twice in a row
             for offset in offsets:
                 incomplete.pop(offset, None)
@@ -192,7 +199,7 @@ class Ledger:
         """Completed offsets at or above the committable one, holes not counted, restored ones counted as offsets."""
         count = sum(stop - start for start, stop in self._restored)
         if (head := self.head) is not None:
-            count += self._delivered - self._incomplete[head] - len(self._incomplete)
+            count += self._delivered - (head - self._incomplete[head]) - len(self._incomplete)
         return count
 
     def is_complete(self, offset: int) -> bool:
@@ -268,12 +275,12 @@ class Ledger:
         """The completed ranges at or above the committable offset."""
         incomplete, highest, ranges = self._incomplete, self._highest, []
         before = index = -1
-        for offset, delivered_before in incomplete.items():
+        for offset, shift in incomplete.items():
             if offset > highest:
                 break
-            if before >= 0 and delivered_before > index + 1:
+            if before >= 0 and offset - shift > index + 1:
                 ranges.append((before + 1, offset))
-            before, index = offset, delivered_before
+            before, index = offset, offset - shift
         if before >= 0:
             ranges.append((before + 1, highest + 1))
         restored = self._restored

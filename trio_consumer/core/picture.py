@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from ..record import Partition
+from ..config import Order
+from ..record import Partition, Record
 from ..statistics import Blocking, PartitionStatistics, Statistics
 from .engine import Core
 from .lanes import Lane
@@ -13,14 +14,14 @@ from .tenures import Tenure
 
 def picture(core: Core, now: float, *, client_errors: Mapping[str, int], revokes_overrun: int) -> Statistics:
     """The consumer at this instant."""
-    tenures = core.tenures.values()
+    tenures, running = core.tenures.values(), core.running
     return Statistics(
         partitions={tenure.partition: _of_partition(core, tenure, now) for tenure in tenures},
         queued=core.queued(),
         queued_bytes=sum(tenure.queued_bytes() for tenure in tenures),
         parked=sum(len(tenure.retrying) for tenure in tenures),
-        in_flight=len(core.running),
-        handled=core.handled,
+        in_flight=len(running),
+        handled=core.handled + sum(run.resolved for run in running),
         skipped=core.skipped,
         restored=core.restored,
         failed_attempts=core.failed_attempts,
@@ -70,16 +71,24 @@ def _blocking(core: Core, tenure: Tenure, now: float) -> Blocking | None:
 def _where(core: Core, tenure: Tenure, offset: int) -> tuple[Hashable, str, int]:
     """The lane of an incomplete record, what it waits for, and its attempt."""
     for run in tenure.runs:
-        if run.lane is not None and run.record is not None and run.record.offset == offset:
-            return run.lane.key, "in-flight", run.record.attempt
-    for lane in tenure.all_lanes():
+        if run.record is not None and run.record.offset == offset:
+            return _name(run.key), "in-flight", run.record.attempt
+    for lane in tenure.waiting_lanes():
         for record in lane.records:
             if record.offset == offset:
-                return lane.key, _waits_for(core, tenure.partition, lane), record.attempt
-    return None, "queued", 1
+                return _name(lane.key), _waits_for(core, tenure.partition, lane), record.attempt
+    fresh = next((record for record in tenure.fresh if record.offset == offset), None)
+    if fresh is None or core.config.order is not Order.KEY:
+        return None, "queued", 1  # what a lane function says of it is not known before its turn
+    return fresh.key, "stuck" if core.blocked(tenure.partition, fresh.key) else "queued", 1
+
+
+def _name(key: Hashable) -> Hashable:
+    """A record without order is the key of its own lane."""
+    return None if isinstance(key, Record) else key
 
 
 def _waits_for(core: Core, partition: Partition, lane: Lane) -> str:
-    if lane.retrying:
+    if lane in lane.tenure.retrying:
         return "parked"
     return "stuck" if lane.running and core.blocked(partition, lane.key) else "queued"

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterator
 from typing import Protocol
 
 from ..client.port import Commit
@@ -34,10 +34,19 @@ class TenureState(enum.Enum):
 
 
 class Run(Protocol):
-    """What a worker does with one lane: the core only needs to see and to cancel it."""
+    """What a worker does: the core writes down what it runs, and may cancel it.
 
-    lane: Lane | None
+    Attributes:
+        tenure: The tenure of its records, once it has begun.
+        key: The key of the lane that it has taken.
+        record: The record whose handler runs, if one does.
+        resolved: How many records it has resolved so far, and are not in `Core.handled` yet.
+    """
+
+    tenure: Tenure
+    key: Hashable
     record: Record | None
+    resolved: int
 
     def cancel(self) -> None: ...
 
@@ -49,6 +58,9 @@ class Tenure:
         number: Grows with every assignment; tells a stale outcome from a fresh one.
         open: True if handlers may start: active, not held by a hook, not paused by the user, consumer not stopping.
         held: True until the start hook has returned.
+        fresh: Fetched records whose turn has not come yet, in order.
+        ready: A heap of the lanes that are ready, each by the offset of its head.
+        lanes: By ordering key: the run that has the lane, or where others wait, the lane.
         runs: The runs in progress.
         retrying: Lanes whose head waits for its next attempt.
         arrivals: Last offset and time of the fetched batches that are not fully committable.
@@ -66,6 +78,7 @@ class Tenure:
         "committed",
         "dirty",
         "end",
+        "fresh",
         "held",
         "lanes",
         "largest",
@@ -91,7 +104,8 @@ class Tenure:
         self.open = False
         self.held = False
         self.started = False
-        self.lanes: dict[Hashable, Lane] = {}
+        self.lanes: dict[Hashable, Lane | Run] = {}
+        self.fresh: deque[Record] = deque()
         self.ready: list[tuple[int, Lane]] = []
         self.listed = False
         self.runs: dict[Run, None] = {}  # insertion order, so that cancelling is reproducible
@@ -116,19 +130,12 @@ class Tenure:
 
     def queued_bytes(self) -> int:
         """Bytes of keys and values that wait for a handler, exactly; costs a walk over them."""
-        # A serial lane keeps what its run has handled, and the one that runs, until the run leaves.
-        begun = {run.lane: run.record.offset for run in self.runs if run.lane and run.lane.serial and run.record}
-        begun.update((lane, lane.records[0].offset) for lane in self.retrying)
-        return sum(
-            size_of(record)
-            for lane in self.all_lanes()
-            for record in lane.records
-            if record.offset > begun.get(lane, -1)
-        )
+        waiting = sum(size_of(record) for lane in self.waiting_lanes() for record in lane.records)
+        return sum(map(size_of, self.fresh)) + waiting - self.parked_bytes()
 
-    def all_lanes(self) -> Iterable[Lane]:
-        """Each lane with records that wait, once: some have no key and are only parked or ready."""
-        return dict.fromkeys((*self.lanes.values(), *self.retrying, *(lane for _, lane in self.ready)))
+    def waiting_lanes(self) -> Iterator[Lane]:
+        """The lanes that records wait in, those that wait for their next attempt too."""
+        return (lane for lane in self.lanes.values() if isinstance(lane, Lane))
 
     def parked_bytes(self) -> int:
         """Bytes of keys and values that wait for their next attempt."""
