@@ -182,9 +182,10 @@ async def test_a_lane_that_breaks_under_us_ends_run(autojump_clock: MockClock, m
 
     async def work(record: Record) -> None:
         monkeypatch.setattr(Key, "broken", True)
+        await trio.sleep(1)
 
     client = ScriptedClient()
-    client.produce(A, b"a")
+    client.produce(A, b"a", b"b")
     async with running(client, work, A, order=lambda record: Key()) as stage:
         failure = await stage.failure()
     assert isinstance(failure, RuntimeError)

@@ -33,12 +33,20 @@ class Built(NamedTuple):
     bytes_max: int
 
 
-def build(messages: list[Message], ours: Container[Partition]) -> Built:
-    """Turn messages into records. It empties the list, so that there is never more than one of the two for each record:
-    objects that live side by side are what makes the garbage collector work."""
+def build(messages: list[Message], ours: Container[Partition], *, one_topic: bool) -> Built:
+    """Turn messages into records.
+
+    It empties the list, so that there is never more than one of the two for each record: objects that live side by side
+    are what makes the garbage collector work.
+
+    Args:
+        messages: None with an error.
+        ours: The partitions whose records count.
+        one_topic: True if all messages are of the same topic, which need not be asked for each then.
+    """
     records: list[Record] = []
     append, new, unknown = records.append, Record.__new__, TIMESTAMP_NOT_AVAILABLE
-    key_max = value_max = 0
+    key_max, value_max = 0, max(map(len, messages), default=0)  # a message is as long as its value
     ends: dict[Partition, int] = {}
     topic: Any = None
     number: Any = None
@@ -50,7 +58,7 @@ def build(messages: list[Message], ours: Container[Partition]) -> Built:
     while messages:
         message = take()
         # Records come in long stretches of one partition, and all of them share its text.
-        if message.partition() != number or message.topic() != topic:
+        if message.partition() != number or not (one_topic or message.topic() == topic):
             if mine and partition is not None:
                 ends[partition] = offset + 1
             topic, number = message.topic(), message.partition()
@@ -64,11 +72,9 @@ def build(messages: list[Message], ours: Container[Partition]) -> Built:
         record.partition = number
         record.offset = offset = message.offset()  # type: ignore[assignment]
         record.key = key = message.key()
-        record.value = value = message.value()
+        record.value = message.value()
         if key is not None and len(key) > key_max:
             key_max = len(key)
-        if value is not None and len(value) > value_max:
-            value_max = len(value)
         record.headers = message.headers()  # type: ignore[assignment]
         kind, timestamp = message.timestamp()
         record.timestamp = None if kind == unknown else timestamp

@@ -63,6 +63,7 @@ class Owner:
     ) -> None:
         self._settings = settings
         self._topics = list(topics)
+        self._one_topic = len(self._topics) == 1 and not self._topics[0].startswith("^")
         self._bridge = bridge
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._revoke_seconds = REVOKE_SHARE * max_poll_interval_seconds(settings)
@@ -276,7 +277,7 @@ class Owner:
     def _deliver(self, messages: list[Message]) -> None:
         if any(map(_error_of, messages)):
             messages = self._without_errors(messages)
-        built = fetching.build(messages, self._tenures)
+        built = fetching.build(messages, self._tenures, one_topic=self._one_topic)
         positions = built.positions
         moved = self._reading.moved(self._consumer, positions)
         for partition, position in moved.items():
@@ -288,7 +289,7 @@ class Owner:
 
     def _deliver_held(self) -> None:
         messages, self._held = self._held[: self._wanted], self._held[self._wanted :]
-        built = fetching.build(messages, self._tenures)
+        built = fetching.build(messages, self._tenures, one_topic=self._one_topic)
         if built.records:
             self._reading.delivered(built.positions)
             self._send(built)

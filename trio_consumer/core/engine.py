@@ -38,6 +38,7 @@ class Core:
 
     Attributes:
         tenures: The tenures that hold a partition now, `TenureState.ACTIVE` or `TenureState.CLOSING`.
+        active: The run that went on last. No other has looked at the lanes since.
         overdue: Runs of ended tenures whose handlers have not left yet, with their tenure.
         begun: Tenures that began since the shell last emptied the list.
         ended: Tenures that ended since the shell last emptied the list.
@@ -58,6 +59,7 @@ class Core:
         self.scheduler = Scheduler()
         self.commits = Commits(config.commit_interval, config.commit_count, config.offset_map_characters_max)
         self.tenures: dict[Partition, Tenure] = {}
+        self.active: Run | None = None
         self.overdue: dict[Run, Tenure] = {}
         self.begun: list[Tenure] = []
         self.ended: list[Tenure] = []
@@ -236,12 +238,12 @@ class Core:
 
     def free(self, tenure: Tenure, key: Hashable) -> None:
         """A run has left this lane: it is ready if it has more, and forgotten if it has none."""
-        lane = tenure.lanes[key]
+        lane = tenure.lanes.get(key)
         if isinstance(lane, Lane) and lane.records:
             lane.running = False
             self.scheduler.offer(lane)
         else:
-            del tenure.lanes[key]
+            tenure.lanes.pop(key, None)
 
     def park(self, lane: Lane, due: float) -> None:
         """Set the lane aside until its head may be tried again; the worker goes on with others."""

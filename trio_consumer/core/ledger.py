@@ -1,9 +1,9 @@
 """The ledger: which offsets of one tenure are incomplete, and hence what may be committed.
 
-Only incomplete offsets are kept, each with its shift: the offset less its index, which is the count of offsets delivered
-before it. All else follows: what was delivered and is not incomplete is complete, and where the indexes of two neighbours
-are not consecutive, something between them was completed. So memory is bounded by what is incomplete, however long one
-offset holds the rest back. Offsets without holes between them share their shift.
+Only incomplete offsets are kept, each with its shift: the offset less its index, which is the count of offsets
+delivered before it. All else follows: what was delivered and is not incomplete is complete, and where the indexes of
+two neighbours are not consecutive, something between them was completed. So memory is bounded by what is incomplete,
+however long one offset holds the rest back. Offsets without holes between them share their shift.
 
 Invariants:
 
@@ -25,8 +25,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import repeat
-from operator import sub
+from itertools import islice, repeat, takewhile
+from operator import neg, sub
 from typing import NamedTuple, TypeAlias
 
 from ..errors import InternalError, TrioConsumerError
@@ -34,6 +34,9 @@ from . import offset_map
 from .offset_map import Ranges
 
 _Version: TypeAlias = tuple[int | None, int]
+
+_BLOCK = 64
+"""Incomplete offsets that are looked at together: mostly nothing was completed between them."""
 
 
 class OffsetsRewound(TrioConsumerError):
@@ -63,6 +66,22 @@ class Snapshot(NamedTuple):
     completed: Ranges
 
 
+class _Measure(NamedTuple):
+    """The size of the map, and what it was taken of.
+
+    Args:
+        given: The limit, the committable offset, and whether a bitmap could hold the map. Others need another measure.
+        characters: The size; one above the limit if it does not fit.
+        highest: The highest completed offset.
+        below: How many offsets below that were incomplete.
+    """
+
+    given: tuple[int, int, bool]
+    characters: int
+    highest: int
+    below: int
+
+
 class Ledger:
     """The offsets of one tenure.
 
@@ -76,7 +95,8 @@ class Ledger:
         "_head",
         "_highest",
         "_incomplete",
-        "_map_characters",
+        "_measure",
+        "_measured",
         "_order",
         "_position",
         "_restored",
@@ -94,7 +114,8 @@ class Ledger:
         self._head = -1  # the head, as long as it is incomplete
         self._order: Iterator[int] = iter(())  # every incomplete offset above the head comes here or later in the dict
         self._snapshot: tuple[_Version, Snapshot] | None = None
-        self._map_characters: tuple[int, int, int, int] | None = None  # limit, committable, completed, characters
+        self._measure: _Measure | None = None
+        self._measured = 0  # completions that the measure takes into account
 
     def deliver(self, offsets: Sequence[int]) -> list[int]:
         """Enters a fetched batch.
@@ -152,7 +173,7 @@ class Ledger:
     def distrust(self) -> None:
         """Forgets what earlier tenures completed, unless it was delivered already: the rest is handled again."""
         self._restored.clear()
-        self._snapshot = self._map_characters = None
+        self._snapshot = self._measure = None
 
     @property
     def restored_top(self) -> int | None:
@@ -219,10 +240,10 @@ class Ledger:
     def map_characters(self, limit: int) -> int:
         """Characters that the offset map takes; more than the limit if it does not fit.
 
-        An upper bound, in O(1), while that is no more than half of the limit. Beyond, the map is encoded: again when
-        the committable offset has changed, or another 64th of the incomplete offsets has been completed. That errs by
-        about a twentieth of the usual limit, and keeps a full map that many completions slowly relieve from being
-        encoded after each.
+        An upper bound, in O(1), while that is no more than half of the limit. Beyond, the map is encoded, and again when
+        the committable offset has changed, or when it may have so many ranges more as a 64th of the limit or of the
+        incomplete offsets. That errs by a tenth of the limit at most. It keeps the map of a stuck lane from being
+        encoded after each batch that flows past, and a full one that many completions slowly relieve after each of them.
         """
         committable = self.committable
         top = self._restored[-1][1] if self._restored else self._highest + 1
@@ -231,12 +252,36 @@ class Ledger:
         bound = offset_map.bitmap_characters(committable, top - committable)
         if bound <= limit // 2:
             return bound
-        completed = self._delivered - len(self._incomplete)
-        known = self._map_characters
-        if known is None or known[:2] != (limit, committable) or completed - known[2] > len(self._incomplete) // 64:
-            exact = offset_map.characters(committable, self.snapshot().completed, limit)
-            known = self._map_characters = limit, committable, completed, limit + 1 if exact is None else exact
-        return known[3]
+        given = limit, committable, top - committable <= offset_map.bitmap_span_max(committable, limit)
+        measure, completed = self._measure, self._delivered - len(self._incomplete)
+        if measure is not None and measure.given == given:
+            # A completion adds one range at most. Where they were more, count what they have really added.
+            spare = min(len(self._incomplete), limit) // 64
+            if completed - self._measured > spare:
+                self._measured = completed - self._ranges_added(measure)
+            if completed - self._measured <= spare:
+                return measure.characters
+        exact = offset_map.characters(committable, self.snapshot().completed, limit)
+        below = len(self._incomplete) - len(self._incomplete_above(self._highest))
+        self._measure = _Measure(given, limit + 1 if exact is None else exact, self._highest, below)
+        self._measured = completed
+        return self._measure.characters
+
+    def _ranges_added(self, measure: _Measure) -> int:
+        """How many ranges the map has more than when it was measured, at most. A longer last one counts as another."""
+        incomplete, highest = self._incomplete, self._highest
+        above = self._incomplete_above(measure.highest)
+        added = measure.below - (len(incomplete) - len(above)) + (highest > measure.highest)
+        after = -1
+        for offset in above[bisect_left(above, -highest, key=neg) :]:
+            index = offset - incomplete[offset]
+            added += index + 1 != after
+            after = index
+        return added
+
+    def _incomplete_above(self, offset: int) -> list[int]:
+        """The incomplete offsets above this one, the highest first."""
+        return list(takewhile(offset.__lt__, reversed(self._incomplete)))
 
     def _version(self) -> _Version:
         """Differs after every change of a snapshot, `distrust` apart: each delivery raises the position, and while that
@@ -251,6 +296,8 @@ class Ledger:
     def _drop_restored(self, position: int) -> None:
         """Forgets the restored ranges below the position."""
         restored = self._restored
+        if restored and restored[0][0] < position:
+            self._measure = None
         while restored and restored[0][1] <= position:
             restored.popleft()
         if restored and restored[0][0] < position:
@@ -273,14 +320,23 @@ class Ledger:
 
     def _completed(self) -> Ranges:
         """The completed ranges at or above the committable offset."""
-        incomplete, highest, ranges = self._incomplete, self._highest, []
+        highest = self._highest
+        ranges: list[tuple[int, int]] = []
+        every_offset, every_shift = iter(self._incomplete), iter(self._incomplete.values())
         before = index = -1
-        for offset, shift in incomplete.items():
-            if offset > highest:
+        while offsets := list(islice(every_offset, _BLOCK)):
+            shifts = list(islice(every_shift, _BLOCK))
+            if offsets[-1] < highest and offsets[-1] - shifts[-1] == index + len(offsets):
+                before, index = offsets[-1], index + len(offsets)  # all of them follow each other
+                continue
+            for offset, shift in zip(offsets, shifts, strict=True):
+                if offset > highest:
+                    break
+                if before >= 0 and offset - shift > index + 1:
+                    ranges.append((before + 1, offset))
+                before, index = offset, offset - shift
+            if offsets[-1] > highest:
                 break
-            if before >= 0 and offset - shift > index + 1:
-                ranges.append((before + 1, offset))
-            before, index = offset, offset - shift
         if before >= 0:
             ranges.append((before + 1, highest + 1))
         restored = self._restored

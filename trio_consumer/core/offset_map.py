@@ -130,6 +130,11 @@ def bitmap_characters(base: int, span: int) -> int:
     return _header_characters(base) + len(str(payload)) + payload
 
 
+def bitmap_span_max(base: int, limit: int) -> int:
+    """Offsets from the base on that a bitmap holds at most. A map that reaches further is written as run lengths."""
+    return 8 * _plain_bytes_max(_capacity(base, limit))
+
+
 def contains(ranges: Sequence[tuple[int, int]], offset: int) -> bool:
     """Whether one of the ranges holds the offset."""
     index = bisect_right(ranges, offset, key=_start)
@@ -188,7 +193,7 @@ class _Forms:
 
     @classmethod
     def build(cls, base: int, completed: Ranges, capacity: int) -> _Forms:
-        bytes_max = min(max(8 * capacity, _PLAIN_BYTES_MIN), _PLAIN_BYTES_MAX)
+        bytes_max = _plain_bytes_max(capacity)
         runs, ends = _write_runs(base, completed, bytes_max)
         span = min(completed[-1][1] - base, 8 * bytes_max)
         if len(ends) == len(completed) and span > 8 * _DEFLATE_RATIO_MAX * len(runs):
@@ -280,6 +285,11 @@ def _capacity(base: int, limit: int) -> int:
     return max(0, room - digits) * 3 // 4
 
 
+def _plain_bytes_max(capacity: int) -> int:
+    """Bytes of the longest plain form that is tried where so many bytes fit."""
+    return min(max(8 * capacity, _PLAIN_BYTES_MIN), _PLAIN_BYTES_MAX)
+
+
 def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
@@ -292,11 +302,16 @@ def _write_runs(base: int, completed: Ranges, bytes_max: int) -> tuple[bytes, li
     """Run lengths of the first ranges within so many bytes, and where each of them ends in it."""
     data, ends, expected = bytearray(), [], base
     for start, stop in completed:
-        for value in (start - expected, stop - start - 1):
-            while value > 127:
-                data.append(value & 127 | 128)
-                value >>= 7
-            data.append(value)
+        value = start - expected
+        while value > 127:
+            data.append(value & 127 | 128)
+            value >>= 7
+        data.append(value)
+        value = stop - start - 1
+        while value > 127:
+            data.append(value & 127 | 128)
+            value >>= 7
+        data.append(value)
         if len(data) > bytes_max:
             break
         ends.append(len(data))
@@ -306,11 +321,14 @@ def _write_runs(base: int, completed: Ranges, bytes_max: int) -> tuple[bytes, li
 
 def _write_bitmap(base: int, completed: Ranges, span: int) -> bytes:
     """A bitmap of so many offsets, in time linear in them, which shifting one big number would not be."""
-    digits, at = [], base
+    digits, at, end = [], base, base + span
     for start, stop in completed:
-        if start >= base + span:
-            break
-        digits += ["0" * (start - at), "1" * (min(stop, base + span) - start)]
+        if stop > end:
+            if start >= end:
+                break
+            stop = end
+        digits.append("0" * (start - at))
+        digits.append("1" * (stop - start))
         at = stop
     text = "".join(digits)
     return int(text[::-1] or "0", 2).to_bytes(-(-span // 8), "little")

@@ -7,7 +7,9 @@ lane is taken: a lane object exists only where somebody waits behind another rec
 
 Invariants:
 
-- A run has one record in flight as long as it is in `Tenure.runs`, and its lane is marked as taken.
+- A run has one record in flight as long as it is in `Tenure.runs`. Its lane is marked as taken before any other run
+  looks: by the next run that goes on, which it can only while the handler of this one waits. So handlers that never wait
+  mark nothing.
 - No record starts while the tenure is not open, and no outcome of an ended tenure counts.
 - A lane that another record waits in is offered when its handler has left, and the run that did it ends, so that the
   worker looks for the oldest head again and wakes others for the rest.
@@ -37,10 +39,20 @@ def take(core: Core, run: Run) -> Generator[Record] | None:
     tenure = core.scheduler.turn()
     if tenure is None:
         return None
+    if core.active is not run:
+        _switch(core, run)
     tenure.runs[run] = None
     run.tenure = tenure
     lane = core.scheduler.pick(tenure)
     return _through_fresh(core, run, tenure) if lane is None else _through_lane(core, run, tenure, lane)
+
+
+def _switch(core: Core, run: Run) -> None:
+    """Another run goes on: the handler of the one before waits, so its lane is marked as taken."""
+    before = core.active
+    if before is not None and before.record is not None and before.tenure.state is not TenureState.ENDED:
+        before.tenure.lanes.setdefault(before.key, before)
+    core.active = run
 
 
 def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
@@ -53,13 +65,13 @@ def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
             key = record.key
             if key is None or not keyed:
                 key = _lane_key(core, tenure, record)
-            found = lanes.get(key)
-            if found is not None or (stuck and core.blocked(tenure.partition, key)):
-                _wait_behind(tenure, key, found, record)
+            if (lanes and key in lanes) or (stuck and core.blocked(tenure.partition, key)):
+                _wait_behind(tenure, key, record)
                 continue
-            lanes[key] = run
             run.key, run.record = key, record
             yield record
+            if core.active is not run:
+                _switch(core, run)
             if not tenure.open:
                 resolved += _resolve(core, run, record)
                 return
@@ -69,10 +81,11 @@ def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
                 core.commits.touch(tenure)
             if tenure.throttled:
                 core.on_relief()
-            if lanes[key] is not run:
-                core.free(tenure, key)
-                return
-            del lanes[key]
+            if lanes and (found := lanes.get(key)) is not None:
+                if found is not run:
+                    core.free(tenure, key)
+                    return
+                del lanes[key]
     finally:
         _leave(core, run, resolved)
 
@@ -85,6 +98,8 @@ def _through_lane(core: Core, run: Run, tenure: Tenure, lane: Lane) -> Generator
         while records and resolved < RUN_RECORDS_MAX:
             run.record = record = records.popleft()
             yield record
+            if core.active is not run:
+                _switch(core, run)
             if not tenure.open:
                 resolved += _resolve(core, run, record)
                 return
@@ -118,7 +133,8 @@ def _lane_key(core: Core, tenure: Tenure, record: Record) -> Hashable:
     return key if serial else record
 
 
-def _wait_behind(tenure: Tenure, key: Hashable, found: Lane | Run | None, record: Record) -> None:
+def _wait_behind(tenure: Tenure, key: Hashable, record: Record) -> None:
+    found = tenure.lanes.get(key)
     if isinstance(found, Lane):
         found.records.append(record)
         return

@@ -60,7 +60,7 @@ class Tenure:
         held: True until the start hook has returned.
         fresh: Fetched records whose turn has not come yet, in order.
         ready: A heap of the lanes that are ready, each by the offset of its head.
-        lanes: By ordering key: the run that has the lane, or where others wait, the lane.
+        lanes: By ordering key: the lane where records wait, else the run that has it, but for `Core.active`.
         runs: The runs in progress.
         retrying: Lanes whose head waits for its next attempt.
         arrivals: Last offset and time of the fetched batches that are not fully committable.
