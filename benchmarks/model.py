@@ -171,6 +171,7 @@ class Scenario:
         records: How many on a real broker, by default. Targets are for these.
         records_embedded: How many on the embedded cluster, which keeps some 5 MiB of each partition.
         plot: How to draw it; ``None`` for not at all.
+        flat_max: Targets of curves, by series: the highest median ÷ the lowest should not be above it.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Scenario:
     records: int
     records_embedded: int
     plot: Plot | None = None
+    flat_max: Mapping[str, float] = attrs.field(factory=dict)
 
     def sized(self, records: int) -> Scenario:
         """The same with so many records; those of each candidate by its share."""

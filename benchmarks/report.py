@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .figures import Spread, number, spread
 from .model import Scenario
-from .results import CandidateResult, ComparisonResult, ScenarioResult
+from .results import CandidateResult, ComparisonResult, CurveResult, ScenarioResult
 from .tables import Table
+
+FLATNESS = "highest point ÷ lowest"
 
 
 def as_text(result: ScenarioResult, *, targets: bool) -> str:
@@ -91,6 +93,10 @@ def _figures(result: ScenarioResult, *, targets: bool) -> Iterator[Sequence[str]
             verdict = _verdict(measured.detail_reached[what], measured) if targets else _wrong(measured)
             measure = f"{name}: {candidate.name}, {_words(what)}"
             yield measure, _target(None, most), *_range(measured.detail.get(what)), verdict
+    for curve in result.curves:
+        verdict = _verdict(curve.reached, *curve.points) if targets else _wrong(*curve.points)
+        told = "-" if curve.ratio is None else number(curve.ratio)
+        yield f"{name}: {curve.series}, {FLATNESS}", _target(None, curve.flat_max), told, "", verdict
 
 
 def _target(least: float | None, most: float | None) -> str:
@@ -125,6 +131,9 @@ def _tables(result: ScenarioResult, *, targets: bool) -> list[Table]:
     if result.comparisons:
         head = ("ratio, round by round", "median", "lowest", "highest", "rounds", "")
         tables.append(Table(head=head, rows=[_comparison_row(one, targets=targets) for one in result.comparisons]))
+    if result.curves:
+        rows = [_curve_row(one, targets=targets) for one in result.curves]
+        tables.append(Table(head=(FLATNESS, "of medians", ""), rows=rows))
     return tables
 
 
@@ -144,6 +153,11 @@ def _comparison_row(result: ComparisonResult, *, targets: bool) -> tuple[str, ..
     one = result.comparison
     told = _judged(_target(one.ratio_min, one.ratio_max), result.reached) if targets else ""
     return _names(one.of, one.to), *_cells(spread(result.values), places=3), told
+
+
+def _curve_row(result: CurveResult, *, targets: bool) -> tuple[str, ...]:
+    told = _judged(_target(None, result.flat_max), result.reached) if targets else ""
+    return result.series, "-" if result.ratio is None else number(result.ratio), told
 
 
 def _judged(target: str, reached: bool | None) -> str:

@@ -75,6 +75,26 @@ class ComparisonResult:
 
 
 @attrs.frozen(kw_only=True)
+class CurveResult:
+    """How flat a curve is."""
+
+    series: str
+    points: Sequence[CandidateResult]
+    flat_max: float
+
+    @property
+    def ratio(self) -> float | None:
+        """The highest median ÷ the lowest; ``None`` if a point has none."""
+        medians = [found.median for one in self.points if (found := spread(one.values))]
+        return max(medians) / min(medians) if medians and len(medians) == len(self.points) else None
+
+    @property
+    def reached(self) -> bool:
+        """Whether its target is."""
+        return self.ratio is not None and self.ratio <= self.flat_max
+
+
+@attrs.frozen(kw_only=True)
 class ScenarioResult:
     """One scenario of a run."""
 
@@ -86,6 +106,18 @@ class ScenarioResult:
     def valid(self) -> bool:
         """False if a candidate did wrong. One that was skipped did not."""
         return not any(one.problems for one in self.candidates)
+
+    @property
+    def curves(self) -> Sequence[CurveResult]:
+        """Those that should be flat."""
+        return [
+            CurveResult(
+                series=series,
+                points=[one for one in self.candidates if one.candidate.series == series],
+                flat_max=flat_max,
+            )
+            for series, flat_max in self.scenario.flat_max.items()
+        ]
 
 
 def judge(
@@ -172,6 +204,7 @@ def _scenario_json(result: ScenarioResult) -> dict[str, Any]:
             }
             for one in result.comparisons
         ],
+        "curves": [{"series": one.series, "ratio": one.ratio, "reached": one.reached} for one in result.curves],
     }
 
 

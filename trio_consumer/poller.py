@@ -108,6 +108,8 @@ class Poller:
         return event
 
     async def _follow_flow(self) -> None:
+        if not self._poked and not self._core.flow_is_due:
+            return
         self._poked = False
         pause, resume = self._core.flow()
         if pause:

@@ -26,7 +26,6 @@ from trio_consumer.config import ConsumerOptions
 
 from ..marks import Marks
 from ..model import Job, Measurement, Workload
-from ..pace import LOOK_SECONDS
 from .handlers import Handler, handler_of, work_of
 from .prepared import HELD_KEY, KEY_BYTES, STRETCH_RECORDS, TOPIC, PreparedClient, Supply
 
@@ -39,6 +38,8 @@ UNLIMITED: ConsumerOptions = {
     "grace": 0,
 }
 """What is held back must not stop the intake."""
+LOOK_SECONDS = 0.05
+"""Between two looks at what is handled. Seldom, as each costs something; one that is late costs nothing."""
 WARM_SHARE = 0.1
 """Part of the records that are handed out before the clock starts."""
 WARM_ROUNDS = 10

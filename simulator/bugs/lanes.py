@@ -5,8 +5,7 @@ from __future__ import annotations
 from .bug import Bug
 from .edits import Edit
 
-INTAKE = "trio_consumer.core.intake"
-SCHEDULER = "trio_consumer.core.lanes:Scheduler"
+FRESH = "trio_consumer.core.runs:_through_fresh"
 CORE = "trio_consumer.core.engine:Core"
 WORKERS = "trio_consumer.workers:Workers"
 KEYED = {"options": {"order": "key"}}
@@ -18,32 +17,35 @@ BUGS = (
         oracle="order",
         edits=(
             Edit(
-                f"{INTAKE}:_add",
-                "key = record.key if keyed else None",
-                "key = (record.key, record.offset % 2) if keyed and record.key is not None else None",
+                FRESH,
+                "found = lanes.get(key)",
+                "if keyed and record.key is not None:\n    key = (key, record.offset % 2)\nfound = lanes.get(key)",
             ),
         ),
         given=KEYED,
     ),
     Bug(
         name="lane-offered-while-running",
-        says="gives a lane to a second worker when a record arrives while the first one runs it",
+        says="gives a lane to a second worker when it comes to another record of it while the first one runs it",
         oracle="order",
         edits=(
-            Edit(f"{INTAKE}:_add", "if not lane.serial:\n    core.scheduler.offer(lane)", "core.scheduler.offer(lane)"),
-            Edit(f"{SCHEDULER}.take", "lane.running = True", "lane.running = len(lane.records) > 1"),
+            Edit(
+                FRESH,
+                "_wait_behind(tenure, key, found, record)",
+                "_wait_behind(tenure, key, found, record)\nif found in tenure.runs:\n    core.free(tenure, key)",
+            ),
         ),
         given=KEYED,
     ),
     Bug(
         name="batch-in-any-order",
-        says="puts the records of a fetched batch into their lanes as they come out of a set",
+        says="queues the records of a fetched batch as they come out of a set",
         oracle="order",
         edits=(
             Edit(
-                f"{INTAKE}:_add",
-                "for record in batch:",
-                "for record in sorted(batch, key=lambda one: one.offset * 7 % 11):",
+                "trio_consumer.core.intake:_deliver",
+                "tenure.fresh.extend(batch)",
+                "tenure.fresh.extend(sorted(batch, key=lambda one: one.offset * 7 % 11))",
             ),
         ),
     ),
@@ -53,9 +55,9 @@ BUGS = (
         oracle="order",
         edits=(
             Edit(
-                f"{CORE}._park",
-                "lane.records[0] = retry",
-                "lane.records = [*lane.records[1:], retry]",
+                "trio_consumer.core.runs:failed",
+                "lane.records.appendleft(_again(record))",
+                "lane.records.append(_again(record))",
             ),
         ),
         given={"options": {"order": "key", "attempts": 5}},
@@ -64,16 +66,7 @@ BUGS = (
         name="lane-forgotten",
         says="forgets a lane whose run has ended although more records wait in it",
         oracle="progress",
-        edits=(
-            Edit(
-                f"{CORE}.leave",
-                "if len(records) > resolved:\n"
-                "    del records[:resolved]  # type: ignore[arg-type]\n"
-                "    self.scheduler.offer(lane)\n"
-                "elif",
-                "if len(records) > resolved:\n    del records[:resolved]\nelif",
-            ),
-        ),
+        edits=(Edit(f"{CORE}.free", "self.scheduler.offer(lane)", "pass"),),
     ),
     Bug(
         name="retry-never-ready",
@@ -118,13 +111,7 @@ BUGS = (
         name="one-worker-at-a-time",
         says="wakes no second worker while the first one waits in its handler",
         oracle="stuck",
-        edits=(
-            Edit(
-                f"{WORKERS}._serve",
-                "self._wake(1 if suspended < 2 else min(suspended, core.scheduler.runs_ready()))",
-                "pass",
-            ),
-        ),
+        edits=(Edit(f"{WORKERS}._serve", "self._wake_others()", "pass"),),
         given={"handler_seconds": 0.3},
     ),
 )

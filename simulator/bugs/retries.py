@@ -5,9 +5,8 @@ from __future__ import annotations
 from .bug import Bug
 from .edits import Edit
 
-CORE = "trio_consumer.core.engine:Core"
-RUN = "trio_consumer.workers:Workers._run"
-BROKE_OFF = "trio_consumer.workers:Workers._broke_off"
+RUNS = "trio_consumer.core.runs"
+SERVE = "trio_consumer.workers:Workers._serve"
 CLASSIFY = "trio_consumer.exits:classify"
 DECIDE = "trio_consumer.core.retries:decide"
 FAILING = frozenset({"handler-fails", "handler-fails-always", "dead-letter-down"})
@@ -17,7 +16,7 @@ BUGS = (
         name="attempts-forgotten",
         says="forgets at each retry how often the record was tried",
         oracle="attempts",
-        edits=(Edit(f"{CORE}._park", "record.attempt + 1", "record.attempt"),),
+        edits=(Edit(f"{RUNS}:_again", "record.attempt + 1", "record.attempt"),),
     ),
     Bug(
         name="one-attempt-more",
@@ -40,9 +39,9 @@ BUGS = (
         also=("commit", "offset-map"),
         edits=(
             Edit(
-                f"{CORE}.failed",
-                "self.failures.append(failure)",
-                "self.failures.append(failure)\ntenure.ledger.complete(record.offset)\nself.commits.touch(tenure)",
+                f"{RUNS}:failed",
+                "core.failures.append(failure)",
+                "core.failures.append(failure)\ntenure.ledger.complete(record.offset)\ncore.commits.touch(tenure)",
             ),
         ),
         given={"faults": FAILING, "options": {"attempts": 2, "exhausted": "halt"}},
@@ -53,7 +52,7 @@ BUGS = (
         oracle="commit",
         edits=(
             Edit(
-                RUN,
+                SERVE,
                 "try:\n    await handler(record)",
                 "try:\n    if core.config.attempts != 1:\n        await handler(record)",
             ),
@@ -68,7 +67,7 @@ BUGS = (
         also=("commit", "offset-map"),
         edits=(
             Edit(
-                RUN,
+                SERVE,
                 "except BaseException as error:",
                 "except ExceptionGroup:\n    pass\nexcept BaseException as error:",
             ),
@@ -83,9 +82,9 @@ BUGS = (
         also=("commit", "offset-map"),
         edits=(
             Edit(
-                BROKE_OFF,
-                "core.cancelled(worker, lane, resolved, record)",
-                "tenure.ledger.complete(record.offset)\ncore.cancelled(worker, lane, resolved, record)",
+                f"{RUNS}:cancelled",
+                "_held_lane(tenure, run.key).records.appendleft(record)",
+                "tenure.ledger.complete(record.offset)\ncore.commits.touch(tenure)",
             ),
         ),
     ),
@@ -125,11 +124,9 @@ BUGS = (
         says="counts the records of a run before the one that failed, and that one, as resolved",
         oracle="commit",
         edits=(
-            Edit(
-                f"{CORE}.failed",
-                "skip = decision is Decision.SKIP",
-                "skip = decision is Decision.SKIP or resolved > 0",
-            ),
+            Edit(f"{RUNS}:take", "run.tenure = tenure", "run.tenure, run.resolved = tenure, 0"),
+            Edit(f"{RUNS}:_leave", "run.record, run.resolved = None, 0", "run.record = None"),
+            Edit(f"{RUNS}:failed", "if decision is Decision.SKIP:", "if decision is Decision.SKIP or run.resolved:"),
         ),
     ),
 )

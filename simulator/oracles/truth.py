@@ -290,8 +290,9 @@ class Truth:
         asked = self.commits.get(event.number)
         if asked is not None:
             asked.applied.add(event.partition)
-            # A live member's commit is taken for any partition; one in a revoke may be for what has moved on already.
-            if not asked.anew and not asked.in_revoke and (tenure := asked.tenures.get(event.partition)) is not None:
+            # A live member's commit is taken for any partition, also once it has moved on: then it proves nothing.
+            tenure = asked.tenures.get(event.partition)
+            if tenure is not None and tenure is log.newest and not asked.anew and not asked.in_revoke:
                 tenure.landed = True
         elif not event.number:  # somebody else's decision
             log.excuse_below(event.offset)

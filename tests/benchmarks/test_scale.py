@@ -12,8 +12,10 @@ from trio.testing import wait_all_tasks_blocked
 from benchmarks.candidates import memory, scale
 from benchmarks.candidates.prepared import KEY_BYTES
 from benchmarks.model import Job, Workload
+from benchmarks.report import FLATNESS, as_text, summary
+from benchmarks.results import judge
 from benchmarks.scenarios import SCENARIOS
-from tests.benchmarks.support import marked_job
+from tests.benchmarks.support import candidate, marked_job, measured, scenario
 from trio_consumer import Record
 
 RECORDS = 600
@@ -99,3 +101,25 @@ def test_curves_have_their_points(name: str) -> None:
     points = SCENARIOS[name].candidates
     assert all(one.series and one.at is not None and one.brokerless for one in points)
     assert len({(one.series, one.at) for one in points}) == len(points) == len({one.name for one in points})
+
+
+@pytest.mark.parametrize(
+    ("values", "ratio", "reached"),
+    [
+        ([[1.0, 9.0, 1.2], [1.4, 1.5, 1.3], [1.0, 1.1, 1.2]], 1.4 / 1.1, True),  # of medians
+        ([[1.0], [1.5]], 1.5, False),
+        ([[1.0], [None]], None, False),
+    ],
+)
+def test_a_curve_is_flat_or_not(values: list[list[float | None]], ratio: float | None, reached: bool) -> None:
+    points = [candidate(f"p{number}", series="ours", at=number) for number in range(len(values))]
+    stranger = candidate("other", series="other", at=1)
+    rounds = [measured(*one, 100.0) for one in zip(*values, strict=True)]
+    result = judge(scenario(*points, stranger, flat_max={"ours": 1.3}), rounds)
+    (curve,) = result.curves
+    assert curve.ratio == ratio
+    assert curve.reached is reached
+    (row,) = summary([result], targets=True).rows
+    assert row[0] == f"s: ours, {FLATNESS}"
+    assert row[-1] == ("reached" if reached else "MISSED")
+    assert FLATNESS in as_text(result, targets=True)

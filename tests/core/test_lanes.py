@@ -124,7 +124,8 @@ def test_a_tenure_that_is_not_open_is_passed_over_until_it_is_listed_again(fresh
         else:
             offered(scheduler, lane_with(one, 1))
     found = taken(scheduler)
-    assert found is not None and found[0] is other
+    assert found is not None
+    assert found[0] is other
     assert scheduler.turn() is None
     scheduler.list(tenure)
     assert scheduler.turn() is None
@@ -241,7 +242,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.take()
             if self.running:
                 self.leave(0)
-        assert not any(self.fresh.values()) and not any(self.lanes.values())
+        assert not any(self.fresh.values())
+        assert not any(self.lanes.values())
 
 
 TestScheduler = SchedulerMachine.TestCase

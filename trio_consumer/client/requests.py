@@ -24,7 +24,7 @@ from .translation import translate
 
 @attrs.frozen
 class Fetch:
-    """Fetch one batch of at most that many records."""
+    """Fetch so many records more, at most."""
 
     records_max: int
 

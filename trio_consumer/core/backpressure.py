@@ -43,9 +43,19 @@ class Limits:
         return max(1, min(BATCH_RECORDS_MAX, self.records // 8, self.records_per_partition))
 
     @property
+    def unchecked(self) -> int:
+        """Records that may be taken in before the limits are looked at again, which costs a walk over the partitions."""
+        return self.batch // 8
+
+    @property
+    def unchecked_bytes(self) -> int:
+        """The same in bytes."""
+        return self.bytes_per_partition // 16
+
+    @property
     def records_reserved(self) -> int:
-        """What may be queued before the intake stops: the limit less two batches on their way."""
-        return max(1, self.records - 2 * self.batch + 1)
+        """What may be queued before the intake stops: the limit less two batches on their way, and what is unchecked."""
+        return max(1, self.records - 2 * self.batch - self.unchecked + 1)
 
 
 def bytes_waiting(tenures: Collection[Tenure], limit: int) -> int:

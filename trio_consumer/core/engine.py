@@ -39,6 +39,8 @@ class Core:
     Attributes:
         tenures: The tenures that hold a partition now, `TenureState.ACTIVE` or `TenureState.CLOSING`.
         active: The run that went on last. No other has looked at the lanes since.
+        unsettled: Those of them that `flow` looks at: all that are new, throttled or have incomplete offsets, and maybe
+            others. For the rest nothing changes before one of that is true, or what concerns all of them changes.
         overdue: Runs of ended tenures whose handlers have not left yet, with their tenure.
         begun: Tenures that began since the shell last emptied the list.
         ended: Tenures that ended since the shell last emptied the list.
@@ -59,6 +61,7 @@ class Core:
         self.scheduler = Scheduler()
         self.commits = Commits(config.commit_interval, config.commit_count, config.offset_map_characters_max)
         self.tenures: dict[Partition, Tenure] = {}
+        self.unsettled: dict[Partition, Tenure] = {}
         self.active: Run | None = None
         self.overdue: dict[Run, Tenure] = {}
         self.begun: list[Tenure] = []
@@ -70,8 +73,12 @@ class Core:
         # Paused before their tenure began: the client keeps that, unless the pause came when it had just lost them.
         self._pause_doubtful: set[Partition] = set()
         self.full = False
+        self._flow_changed = True  # since `flow` looked, as are the others
+        self._taken_in = 0
+        self._taken_in_bytes = 0  # an upper bound
         self.stopping = False
         self.user_pause = UserPause()
+        self._settled_under = (False, False, 0)
         self._numbers = 0
         self._parked: list[tuple[float, int, Lane]] = []
         self._parkings = 0
@@ -113,10 +120,11 @@ class Core:
         # read.
         tenure.committed = committed.offset
         tenure.held = self.config.tenure_start is not None
-        self.tenures[partition] = tenure
+        self.tenures[partition] = self.unsettled[partition] = tenure
         if partition in self.fetch_paused:
             self._pause_doubtful.add(partition)
         self.begun.append(tenure)
+        self._flow_changed = True
         self.reopen(tenure)
         return tenure
 
@@ -174,6 +182,7 @@ class Core:
         tenure.ready.clear()
         tenure.retrying.clear()
         del self.tenures[tenure.partition]
+        self.unsettled.pop(tenure.partition, None)
         self.seeks.pop(tenure.partition, None)
         self.ended.append(tenure)
 
@@ -206,6 +215,8 @@ class Core:
     def records(self, event: Records, now: float) -> None:
         """Fetched records and positions."""
         intake.receive(self, event, now)
+        self._taken_in += len(event.records)
+        self._taken_in_bytes += len(event.records) * (event.bytes_max or self.limits.bytes)
 
     def take(self, run: Run) -> Generator[Record] | None:
         """The records of a run, one by one, that begins with the oldest one whose turn it is; ``None`` if none is
@@ -214,8 +225,8 @@ class Core:
         return runs.take(self, run)
 
     def failed(self, run: Run, record: Record, error: BaseException, now: float) -> Decision | None:
-        """The run ended with a failed attempt at this record. ``None``: its tenure has ended, and the outcome counts for
-        nothing."""
+        """The run ended with a failed attempt at this record. ``None``: its tenure has ended, and the outcome counts
+        for nothing."""
         return runs.failed(self, run, record, error, now)
 
     def cancelled(self, run: Run, record: Record) -> None:
@@ -275,12 +286,30 @@ class Core:
 
     # Fetching
 
+    @property
+    def flow_is_due(self) -> bool:
+        """False while `flow` could only say that nothing has to change. What is paused, and what a change of tenures or
+        of the user's wish asks for, is looked at each time."""
+        return (
+            self._flow_changed
+            or bool(self.fetch_paused)
+            or self._taken_in > self.limits.unchecked
+            or self._taken_in_bytes > self.limits.unchecked_bytes
+        )
+
     def flow(self) -> tuple[list[Partition], list[Partition]]:
         """Which partitions to pause and which to resume, to follow the limits and the user's wish."""
-        self.full = backpressure.throttle(self.tenures, self.limits, self.commits.map_characters_max, full=self.full)
+        map_max = self.commits.map_characters_max
+        self.full = backpressure.throttle(self.unsettled, self.limits, map_max, full=self.full)
+        if self._settled_under != (under := (self.full, self.stopping, self.user_pause.version)):
+            self._settled_under = under
+            for tenure in self.tenures.values():
+                if tenure.partition not in self.unsettled:
+                    tenure.throttled = self.full
+            self.unsettled = dict(self.tenures)
         pause: list[Partition] = []
         resume: list[Partition] = []
-        for partition, tenure in self.tenures.items():
+        for partition, tenure in self.unsettled.items():
             wanted = tenure.throttled or self.stopping or self.user_pause.covers(partition)
             paused = partition in self.fetch_paused
             if wanted and (not paused or partition in self._pause_doubtful):
@@ -290,11 +319,14 @@ class Core:
         self._pause_doubtful.clear()
         self.fetch_paused.update(pause)
         self.fetch_paused.difference_update(resume)
+        for tenure in tuple(self.unsettled.values()):
+            if not tenure.throttled and not tenure.ledger.incomplete_count:
+                del self.unsettled[tenure.partition]
         return pause, resume
 
     def queued(self) -> int:
         """Records that wait for a handler."""
-        return sum(tenure.queued for tenure in self.tenures.values())
+        return sum([tenure.queued for tenure in self.unsettled.values()])
 
 
 def _nobody() -> None:
@@ -302,11 +334,16 @@ def _nobody() -> None:
 
 
 class UserPause:
-    """What the user paused: some partitions, or all but some."""
+    """What the user paused: some partitions, or all but some.
 
-    __slots__ = ("_all", "_named")
+    Attributes:
+        version: Differs after every change.
+    """
+
+    __slots__ = ("_all", "_named", "version")
 
     def __init__(self) -> None:
+        self.version = 0
         self._all = False
         self._named: set[Partition] = set()
 
@@ -320,6 +357,7 @@ class UserPause:
         self._set(partitions, paused=False)
 
     def _set(self, partitions: Collection[Partition] | None, *, paused: bool) -> None:
+        self.version += 1
         if partitions is None:
             self._all, self._named = paused, set()
         elif paused is self._all:

@@ -1,7 +1,7 @@
 """Fetched records on their way in: which of them count, and what they tell about the log.
 
-It keeps to the order of the batch and skips what an offset map says is complete. Which lane a record belongs to is asked
-when its turn comes (`runs`).
+It keeps to the order of the batch and skips what an offset map says is complete. Which lane a record belongs to is
+asked when its turn comes (`runs`).
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int
         core.restored += len(complete)
         known = set(complete)
         batch = [record for record in batch if record.offset not in known]
+    core.unsettled[tenure.partition] = tenure
     _note_arrival(tenure, offsets[-1], now)
     tenure.largest = max(tenure.largest, bytes_max or _longest(map(_key, batch)) + _longest(map(_value, batch)))
     tenure.fresh.extend(batch)

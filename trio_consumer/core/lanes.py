@@ -6,8 +6,8 @@ free, a mark of who runs it is all that is kept: with keys that seldom meet, no 
 records that have to wait for another one get a `Lane`.
 
 A lane is *ready* when a worker may take it: it is in its tenure's heap then, by the offset of its head. A tenure's next
-record is the older one of that heap's and of the fresh ones, so its oldest head comes first, which is the blocking record
-whenever that one is ready. The `Scheduler` gives the tenures their turns.
+record is the older one of that heap's and of the fresh ones, so its oldest head comes first, which is the blocking
+record whenever that one is ready. The `Scheduler` gives the tenures their turns.
 
 Bound: while a tenure has something ready, no other has two turns between two of its own, and each turn takes its oldest
 head. So of P such tenures each has one pick in P: a ready blocking record waits for P picks at most, another one for P

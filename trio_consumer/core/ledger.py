@@ -240,10 +240,10 @@ class Ledger:
     def map_characters(self, limit: int) -> int:
         """Characters that the offset map takes; more than the limit if it does not fit.
 
-        An upper bound, in O(1), while that is no more than half of the limit. Beyond, the map is encoded, and again when
-        the committable offset has changed, or when it may have so many ranges more as a 64th of the limit or of the
-        incomplete offsets. That errs by a tenth of the limit at most. It keeps the map of a stuck lane from being
-        encoded after each batch that flows past, and a full one that many completions slowly relieve after each of them.
+        An upper bound, in O(1), while that is no more than half of the limit. Beyond, the map is encoded: again when
+        the committable offset has changed, or when so many ranges may have been added as a 64th of the incomplete
+        offsets, or of the limit. That errs by about a tenth of the limit. It keeps the map from being encoded for each
+        batch that flows past a stuck lane, and a full one that many completions slowly relieve after each of them.
         """
         committable = self.committable
         top = self._restored[-1][1] if self._restored else self._highest + 1
@@ -255,7 +255,7 @@ class Ledger:
         given = limit, committable, top - committable <= offset_map.bitmap_span_max(committable, limit)
         measure, completed = self._measure, self._delivered - len(self._incomplete)
         if measure is not None and measure.given == given:
-            # A completion adds one range at most. Where they were more, count what they have really added.
+            # A completion adds one range at most. Where there were more of them, count what they have added.
             spare = min(len(self._incomplete), limit) // 64
             if completed - self._measured > spare:
                 self._measured = completed - self._ranges_added(measure)
@@ -320,22 +320,22 @@ class Ledger:
 
     def _completed(self) -> Ranges:
         """The completed ranges at or above the committable offset."""
-        highest = self._highest
+        incomplete, highest, ahead = self._incomplete, self._highest, iter(self._incomplete)
         ranges: list[tuple[int, int]] = []
-        every_offset, every_shift = iter(self._incomplete), iter(self._incomplete.values())
         before = index = -1
-        while offsets := list(islice(every_offset, _BLOCK)):
-            shifts = list(islice(every_shift, _BLOCK))
-            if offsets[-1] < highest and offsets[-1] - shifts[-1] == index + len(offsets):
-                before, index = offsets[-1], index + len(offsets)  # all of them follow each other
+        while offsets := list(islice(ahead, _BLOCK)):
+            last = offsets[-1]
+            if last < highest and last - incomplete[last] == index + len(offsets):
+                before, index = last, index + len(offsets)
                 continue
-            for offset, shift in zip(offsets, shifts, strict=True):
+            for offset in offsets:
                 if offset > highest:
                     break
-                if before >= 0 and offset - shift > index + 1:
+                at = offset - incomplete[offset]
+                if before >= 0 and at > index + 1:
                     ranges.append((before + 1, offset))
-                before, index = offset, offset - shift
-            if offsets[-1] > highest:
+                before, index = offset, at
+            if last > highest:
                 break
         if before >= 0:
             ranges.append((before + 1, highest + 1))
