@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from ..model import Candidate, Workload
 
 NOOP: Mapping[str, Any] = {"kind": "noop"}
@@ -50,6 +52,16 @@ def aiokafka(
         order_promised=False,
         runtime="aiokafka",
         share=share,
+    )
+
+
+def aiokafka_fast(handler: Mapping[str, Any], workload: Workload, *, concurrency: int = 256) -> Candidate:
+    """The same on uvloop, with eager tasks where Python has them."""
+    return attrs.evolve(
+        aiokafka(handler, workload, concurrency=concurrency),
+        name="aiokafka, uvloop",
+        about=f"the same with uvloop, and with eager tasks from Python 3.12 on, {concurrency:,} in flight",
+        entry="peers.aiokafka_tasks:consume_fast",
     )
 
 

@@ -15,13 +15,7 @@ BUGS = (
         name="two-lanes-for-one-key",
         says="gives every other record of a key a lane of its own",
         oracle="order",
-        edits=(
-            Edit(
-                FRESH,
-                "found = lanes.get(key)",
-                "if keyed and record.key is not None:\n    key = (key, record.offset % 2)\nfound = lanes.get(key)",
-            ),
-        ),
+        edits=(Edit(FRESH, "key = record.key", "key = record.key and (record.key, record.offset % 2)"),),
         given=KEYED,
     ),
     Bug(
@@ -31,8 +25,11 @@ BUGS = (
         edits=(
             Edit(
                 FRESH,
-                "_wait_behind(tenure, key, found, record)",
-                "_wait_behind(tenure, key, found, record)\nif found in tenure.runs:\n    core.free(tenure, key)",
+                "_wait_behind(tenure, key, record)",
+                "runs = lanes.get(key) in tenure.runs\n"
+                "_wait_behind(tenure, key, record)\n"
+                "if runs:\n"
+                "    core.free(tenure, key)",
             ),
         ),
         given=KEYED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -15,18 +15,17 @@ from trio_consumer.record import Partition
 PARTITIONS = [Partition("orders", number) for number in range(8)]
 
 
-def give(core: Core, partition: Partition, count: int, key: bytes | None = None) -> None:
-    """So many more records of one partition."""
+def give(core: Core, partition: Partition, count: int, key: bytes | None = None, bytes_max: int = 2) -> None:
+    """So many more records of one partition, none of them of more bytes."""
     first = core.tenures[partition].ledger.position or 0
     batch = [record(first + index, key, partition=partition) for index in range(count)]
-    core.records(Records(batch, {partition: first + count}, {}), 0.0)
+    core.records(Records(batch, {partition: first + count}, {}, bytes_max), 0.0)
 
 
 def test_partitions_without_incomplete_offsets_are_not_looked_at() -> None:
     core = new_core()
     for partition in PARTITIONS:
         assign(core, partition)
-    assert [*core.unsettled] == PARTITIONS
     core.flow()
     assert not core.unsettled
     give(core, PARTITIONS[3], 2)
@@ -88,6 +87,73 @@ def test_a_new_tenure_is_looked_at() -> None:
     core.flow()
     assign(core, PARTITIONS[1])
     assert core.flow() == (PARTITIONS[1:2], [])
+
+
+def test_limits_are_looked_at_when_they_may_be_near() -> None:
+    core = new_core(queued_records_max=640, queued_bytes_max_per_partition=1_600)
+    assert (core.limits.unchecked, core.limits.unchecked_bytes) == (10, 100)
+    tenures = [assign(core, partition) for partition in PARTITIONS]
+
+    def due_after_a_look() -> bool:
+        core.flow()
+        return core.flow_is_due
+
+    assert core.flow_is_due
+    assert not due_after_a_look()
+    give(core, PARTITIONS[0], 6)
+    assert not core.flow_is_due
+    give(core, PARTITIONS[1], 4)
+    assert not core.flow_is_due
+    give(core, PARTITIONS[2], 1)
+    assert core.flow_is_due
+    assert not due_after_a_look()
+    give(core, PARTITIONS[0], 2, bytes_max=50)
+    assert not core.flow_is_due
+    give(core, PARTITIONS[1], 1, bytes_max=1)
+    assert core.flow_is_due
+    assert not due_after_a_look()
+    give(core, PARTITIONS[0], 1, bytes_max=0)  # nobody knows
+    assert core.flow_is_due
+    core.flow()
+    core.end(tenures[7])
+    assert not core.flow_is_due
+    assign(core, PARTITIONS[7])
+    assert core.flow_is_due
+    assert not due_after_a_look()
+    core.user_pause.pause(PARTITIONS[:1])
+    assert core.flow_is_due
+    assert due_after_a_look()  # as long as something is paused
+    core.user_pause.resume(None)
+    assert not due_after_a_look()
+    core.stop()
+    assert core.flow_is_due
+
+
+@given(st.data())
+def test_totals_hold_although_limits_are_looked_at_only_when_they_may_be_near(data: st.DataObject) -> None:
+    """Two batches come, as large as allowed, after the pause of their partitions was asked for."""
+    core = new_core(
+        queued_records_max=data.draw(st.integers(2, 300), label="queued_records_max"),
+        queued_records_max_per_partition=data.draw(st.integers(1, 300), label="per partition"),
+    )
+    for partition in PARTITIONS[:3]:
+        assign(core, partition)
+    sizes = st.integers(1, core.limits.batch) | st.just(core.limits.batch)
+    ahead: list[Partition] = []
+    for _ in range(40):
+        if core.flow_is_due:
+            core.flow()
+        fetching = [partition for partition in core.tenures if partition not in core.fetch_paused]
+        arriving, ahead = ahead, []
+        if fetching:
+            arriving = arriving or [data.draw(st.sampled_from(fetching), label="fetched")]
+            ahead = [data.draw(st.sampled_from(fetching), label="fetched ahead")]
+        for partition in arriving:
+            give(core, partition, data.draw(sizes, label="count"), bytes_max=data.draw(st.sampled_from([2, 2, 2, 0])))
+        assert not core.seeks
+        assert core.queued() <= core.limits.records
+        for _ in range(data.draw(st.integers(0, 2), label="runs")):
+            FakeRun(core).start()
 
 
 class FlowMachine(RuleBasedStateMachine):
@@ -178,7 +244,7 @@ class FlowMachine(RuleBasedStateMachine):
         core = self.core
         assert core.queued() == sum(tenure.queued for tenure in core.tenures.values())
         for partition, tenure in core.tenures.items():
-            assert partition in core.unsettled or not (tenure.throttled or tenure.ledger.incomplete_count)
+            assert partition in core.unsettled or not tenure.ledger.incomplete_count
 
     def teardown(self) -> None:
         self.core.user_pause.resume(None)

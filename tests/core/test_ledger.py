@@ -412,8 +412,8 @@ def test_memory_is_bounded_by_what_is_incomplete() -> None:
 
 @given(st.data())
 def test_a_map_is_not_cut_before_the_intake_stops(data: st.DataObject) -> None:
-    """Whatever is delivered, gets stuck, comes loose or is restored, in whatever steps: as long as the size that is told
-    lets the intake go on, all of the map fits, and the size is never far below the truth."""
+    """Whatever is delivered, gets stuck, comes loose or is restored, in whatever steps: as long as the size that is
+    told lets the intake go on, all of the map fits, and the size is never far below the truth."""
     limit = data.draw(st.sampled_from([200, 1_000, LIMIT]), label="limit")
     dice = random.Random(data.draw(st.integers(0, 2**32), label="dice"))
     restored = tuple((7_000 + 40 * number, 7_000 + 40 * number + 9) for number in range(data.draw(st.integers(0, 40))))

@@ -128,6 +128,15 @@ def test_a_record_behind_the_head_of_its_lane_can_block_no_one() -> None:
     assert blocking(core) == Blocking(offset=2, age=0.0, lane=b"a", state="in-flight", attempt=1)
 
 
+def test_the_blocking_record_waits_behind_no_other_lane() -> None:
+    core, _ = core_with([b"a", b"b", b"b", b"a"])
+    first, second = started(core), started(core)
+    assert FakeRun(core).start() is None
+    first.succeed_all()
+    second.be_cancelled()
+    assert blocking(core) == Blocking(offset=1, age=0.0, lane=b"b", state="queued", attempt=1)
+
+
 def test_a_lane_whose_handler_of_an_earlier_tenure_ignores_its_cancellation_is_stuck() -> None:
     core, tenure = core_with([b"a", b"b"])
     run = started(core)

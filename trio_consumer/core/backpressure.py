@@ -24,7 +24,7 @@ RESUME = 0.7
 """Part of a limit below which a stopped intake starts again."""
 MAP_SHARE = 0.75
 """Part of the offset map's limit at which the intake of its partition stops."""
-BATCH_RECORDS_MAX = 4_000
+BATCH_RECORDS_MAX = 2_000
 """Records of one fetched batch. Larger batches cost fewer changes between the two threads, and more latency."""
 
 
@@ -44,7 +44,7 @@ class Limits:
 
     @property
     def unchecked(self) -> int:
-        """Records that may be taken in before the limits are looked at again, which costs a walk over the partitions."""
+        """Records that may be taken in before the limits are looked at again, which costs a walk over partitions."""
         return self.batch // 8
 
     @property
@@ -54,7 +54,7 @@ class Limits:
 
     @property
     def records_reserved(self) -> int:
-        """What may be queued before the intake stops: the limit less two batches on their way, and what is unchecked."""
+        """What may be queued before the intake stops: the limit less two batches on their way and what is unchecked."""
         return max(1, self.records - 2 * self.batch - self.unchecked + 1)
 
 

@@ -38,9 +38,9 @@ class Core:
 
     Attributes:
         tenures: The tenures that hold a partition now, `TenureState.ACTIVE` or `TenureState.CLOSING`.
-        active: The run that went on last. No other has looked at the lanes since.
-        unsettled: Those of them that `flow` looks at: all that are new, throttled or have incomplete offsets, and maybe
-            others. For the rest nothing changes before one of that is true, or what concerns all of them changes.
+        active: The run that looked at lanes last. Its own need not be marked: nobody has looked since.
+        unsettled: Those of them that `flow` looks at: all that have incomplete offsets, and maybe others. The rest
+            can't be full, so for them nothing changes but what changes for all.
         overdue: Runs of ended tenures whose handlers have not left yet, with their tenure.
         begun: Tenures that began since the shell last emptied the list.
         ended: Tenures that ended since the shell last emptied the list.
@@ -73,12 +73,12 @@ class Core:
         # Paused before their tenure began: the client keeps that, unless the pause came when it had just lost them.
         self._pause_doubtful: set[Partition] = set()
         self.full = False
-        self._flow_changed = True  # since `flow` looked, as are the others
-        self._taken_in = 0
+        self._taken_in = 0  # records since `flow` looked
         self._taken_in_bytes = 0  # an upper bound
         self.stopping = False
         self.user_pause = UserPause()
-        self._settled_under = (False, False, 0)
+        # What concerned all partitions when `flow` last looked; None if a tenure has begun since.
+        self._settled_under: tuple[bool, bool, int] | None = None
         self._numbers = 0
         self._parked: list[tuple[float, int, Lane]] = []
         self._parkings = 0
@@ -120,11 +120,11 @@ class Core:
         # read.
         tenure.committed = committed.offset
         tenure.held = self.config.tenure_start is not None
-        self.tenures[partition] = self.unsettled[partition] = tenure
+        self.tenures[partition] = tenure
         if partition in self.fetch_paused:
             self._pause_doubtful.add(partition)
         self.begun.append(tenure)
-        self._flow_changed = True
+        self._settled_under = None
         self.reopen(tenure)
         return tenure
 
@@ -288,10 +288,10 @@ class Core:
 
     @property
     def flow_is_due(self) -> bool:
-        """False while `flow` could only say that nothing has to change. What is paused, and what a change of tenures or
-        of the user's wish asks for, is looked at each time."""
+        """False if little was taken in since `flow` looked, nothing is paused, and no tenure has begun and the user has
+        not changed anything meanwhile."""
         return (
-            self._flow_changed
+            self._settled_under != (self.full, self.stopping, self.user_pause.version)
             or bool(self.fetch_paused)
             or self._taken_in > self.limits.unchecked
             or self._taken_in_bytes > self.limits.unchecked_bytes
@@ -299,6 +299,7 @@ class Core:
 
     def flow(self) -> tuple[list[Partition], list[Partition]]:
         """Which partitions to pause and which to resume, to follow the limits and the user's wish."""
+        self._taken_in = self._taken_in_bytes = 0
         map_max = self.commits.map_characters_max
         self.full = backpressure.throttle(self.unsettled, self.limits, map_max, full=self.full)
         if self._settled_under != (under := (self.full, self.stopping, self.user_pause.version)):
@@ -320,7 +321,7 @@ class Core:
         self.fetch_paused.update(pause)
         self.fetch_paused.difference_update(resume)
         for tenure in tuple(self.unsettled.values()):
-            if not tenure.throttled and not tenure.ledger.incomplete_count:
+            if not tenure.ledger.incomplete_count:
                 del self.unsettled[tenure.partition]
         return pause, resume
 

@@ -48,7 +48,7 @@ def take(core: Core, run: Run) -> Generator[Record] | None:
 
 
 def _switch(core: Core, run: Run) -> None:
-    """Another run goes on: the handler of the one before waits, so its lane is marked as taken."""
+    """Another run is about to look at lanes: the handler of the one before waits, so its lane is marked as taken."""
     before = core.active
     if before is not None and before.record is not None and before.tenure.state is not TenureState.ENDED:
         before.tenure.lanes.setdefault(before.key, before)
@@ -98,8 +98,6 @@ def _through_lane(core: Core, run: Run, tenure: Tenure, lane: Lane) -> Generator
         while records and resolved < RUN_RECORDS_MAX:
             run.record = record = records.popleft()
             yield record
-            if core.active is not run:
-                _switch(core, run)
             if not tenure.open:
                 resolved += _resolve(core, run, record)
                 return
