@@ -9,6 +9,8 @@ from typing import Any
 from trio_consumer.client.port import Assigned, Committed, Records
 from trio_consumer.config import ConsumerConfig
 from trio_consumer.core.engine import Core
+from trio_consumer.core.ledger import Ledger
+from trio_consumer.core.offset_map import Ranges
 from trio_consumer.core.retries import Backoff, Decision
 from trio_consumer.core.tenures import Tenure, TenureState
 from trio_consumer.record import Partition, Record
@@ -136,6 +138,17 @@ def commit_all(core: Core, now: float = 0.0) -> dict[Partition, tuple[int, str]]
         return {}
     core.commits.succeeded(plan)
     return {partition: (commit.offset, commit.metadata) for partition, commit in plan.offsets.items()}
+
+
+def delivered(
+    offsets: list[int], completed: Iterable[int] = (), *, restored: Ranges = (), start: int | None = None
+) -> Ledger:
+    """A ledger to which these were delivered in one batch, and of which these were completed in this order."""
+    ledger = Ledger(restored, start)
+    ledger.deliver(offsets)
+    for offset in completed:
+        ledger.complete(offset)
+    return ledger
 
 
 def ended(tenure: Tenure) -> bool:

@@ -12,6 +12,7 @@ from tests.shell.scripted import ScriptedClient
 from tests.shell.stage import A, B, C, Handler, keys, running
 from trio_consumer import Order, Partition, Record
 from trio_consumer.client.port import Commit
+from trio_consumer.core.lanes import RUN_WAITS_MAX
 
 
 async def second(record: Record) -> None:
@@ -108,7 +109,7 @@ async def test_each_partition_gets_its_turn(autojump_clock: MockClock) -> None:
     client.produce(A, *keys(2000))
     client.produce(B, *keys(20))
     async with running(client, handler, A, B, concurrency=4) as stage:
-        await trio.sleep(11)
+        await trio.sleep(2 * RUN_WAITS_MAX + 10)
         assert len([at for at in handler.done if at[0] == 1]) == 20
         await stage.cancel()
 

@@ -11,7 +11,8 @@ record whenever that one is ready. The `Scheduler` gives the tenures their turns
 
 Bound: while a tenure has something ready, no other has two turns between two of its own, and each turn takes its oldest
 head. So of P such tenures each has one pick in P: a ready blocking record waits for P picks at most, another one for P
-more with each pick of an older head. A pick is held for at most `RUN_RECORDS_MAX` records.
+more with each pick of an older head. A pick is held for at most `RUN_RECORDS_MAX` records, and `RUN_WAITS_MAX` of them
+whose handlers wait.
 
 This module knows nothing of attempts, commits or time.
 """
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 RUN_RECORDS_MAX = 32
 """Records that a worker handles before it looks for the oldest head again."""
+RUN_WAITS_MAX = 4
+"""The same for records whose handlers waited, and other tenures too: such a run may last."""
 
 
 class Lane:

@@ -8,11 +8,12 @@ lane is taken: a lane object exists only where somebody waits behind another rec
 Invariants:
 
 - A run has one record in flight as long as it is in `Tenure.runs`. Its lane is marked as taken before any other run
-  looks: by the next run that goes on, which it can only while the handler of this one waits. So handlers that never wait
-  mark nothing.
+  looks: by the next run that goes on, which it can only while the handler of this one waits. So handlers that never
+  wait mark nothing.
 - No record starts while the tenure is not open, and no outcome of an ended tenure counts.
 - A lane that another record waits in is offered when its handler has left, and the run that did it ends, so that the
   worker looks for the oldest head again and wakes others for the rest.
+- A run is short where handlers wait, so that the other partitions get their turns.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING
 from ..config import Order
 from ..errors import HandlerFailed
 from ..record import Record
-from .lanes import RUN_RECORDS_MAX, Lane
+from .lanes import RUN_RECORDS_MAX, RUN_WAITS_MAX, Lane
 from .retries import Decision, decide
 from .tenures import Run, Tenure, TenureState
 
@@ -57,10 +58,10 @@ def _switch(core: Core, run: Run) -> None:
 
 def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
     fresh, lanes, complete = tenure.fresh, tenure.lanes, tenure.ledger.complete
-    keyed, stuck = core.config.order is Order.KEY, bool(core.overdue)
-    resolved = 0
+    keyed, stuck, ring = core.config.order is Order.KEY, bool(core.overdue), core.scheduler.ring
+    resolved = waits = 0
     try:
-        while fresh and resolved < RUN_RECORDS_MAX:
+        while fresh and resolved < RUN_RECORDS_MAX and waits < RUN_WAITS_MAX:
             record = fresh.popleft()
             key = record.key
             if key is None or not keyed:
@@ -72,6 +73,7 @@ def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
             yield record
             if core.active is not run:
                 _switch(core, run)
+                waits += len(ring) > 1
             if not tenure.open:
                 resolved += _resolve(core, run, record)
                 return
@@ -91,13 +93,15 @@ def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
 
 
 def _through_lane(core: Core, run: Run, tenure: Tenure, lane: Lane) -> Generator[Record]:
-    records, complete = lane.records, tenure.ledger.complete
+    records, complete, ring = lane.records, tenure.ledger.complete, core.scheduler.ring
     run.key = lane.key
-    resolved = 0
+    resolved = waits = 0
     try:
-        while records and resolved < RUN_RECORDS_MAX:
+        while records and resolved < RUN_RECORDS_MAX and waits < RUN_WAITS_MAX:
             run.record = record = records.popleft()
             yield record
+            if core.active is not run:
+                waits += len(ring) > 1
             if not tenure.open:
                 resolved += _resolve(core, run, record)
                 return
