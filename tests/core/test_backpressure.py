@@ -42,7 +42,7 @@ def give(core: Core, partition: Partition, first: int, values: list[bytes], key:
 @pytest.mark.parametrize(
     ("records", "per_partition", "batch", "reserved"),
     [
-        (50_000, 5_000, BATCH_RECORDS_MAX, 45_751),
+        (50_000, 5_000, BATCH_RECORDS_MAX, 41_501),
         (50_000, 300, 300, 49_364),
         (800, 5_000, 100, 589),
         (8, 8, 1, 7),

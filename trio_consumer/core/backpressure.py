@@ -24,7 +24,7 @@ RESUME = 0.7
 """Part of a limit below which a stopped intake starts again."""
 MAP_SHARE = 0.75
 """Part of the offset map's limit at which the intake of its partition stops."""
-BATCH_RECORDS_MAX = 2_000
+BATCH_RECORDS_MAX = 4_000
 """Records of one fetched batch. Larger batches cost fewer changes between the two threads, and more latency."""
 
 
