@@ -2,7 +2,7 @@
 
 Tests that use a real Kafka carry the marker ``kafka``, those that use a browser the marker ``browser``. Where it is
 unavailable they skip and say why; with ``TRIO_CONSUMER_REQUIRE_KAFKA=1`` or ``TRIO_CONSUMER_REQUIRE_BROWSER=1`` they
-fail instead.
+fail instead, and with ``TRIO_CONSUMER_REQUIRE_PEERS=1`` those of the benchmarks' peers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trio_consumer.client.embedded import EmbeddedCluster
 
 REQUIRE_KAFKA = "TRIO_CONSUMER_REQUIRE_KAFKA"
 REQUIRE_BROWSER = "TRIO_CONSUMER_REQUIRE_BROWSER"
+REQUIRE_PEERS = "TRIO_CONSUMER_REQUIRE_PEERS"
 
 
 def refuse(what: str, required: str, reason: str) -> NoReturn:

@@ -25,6 +25,7 @@ from benchmarks.peers.environments import JavaEnvironment, PythonEnvironment, as
 from benchmarks.peers.handlers import handler_of
 from benchmarks.process import run_child
 from benchmarks.runtimes import RuntimeMissing
+from tests.conftest import REQUIRE_PEERS, refuse
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable
 
 THIS = environments.ask_python(sys.executable)
@@ -168,7 +169,7 @@ def test_what_runs_is_told() -> None:
     try:
         java.command()
     except RuntimeMissing as error:
-        pytest.skip(str(error))
+        refuse("java", REQUIRE_PEERS, str(error))
     assert re.fullmatch(r"0\.5\.3\.3 on Java \d+\..*", java.described())
     assert environments.versions()["parallel-consumer-core"] == java.described()
 
@@ -278,7 +279,7 @@ def measure(kafka: KafkaBroker, tmp_path: Path) -> Measure:
         try:
             command = runtimes.command(peer.runtime)
         except RuntimeMissing as error:
-            pytest.skip(str(error))
+            refuse(peer.runtime, REQUIRE_PEERS, str(error))
         topic = topics.unique("peers")
         topics.fill(kafka, topic, WORKLOAD)
         options = {"handler": handler, "concurrency": 512, "order": order}

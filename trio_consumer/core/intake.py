@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ARRIVALS_MAX = 1_024
 """Batches of a tenure whose time of arrival is kept."""
 
-_coordinates = attrgetter("topic", "partition")
+_number, _coordinates = attrgetter("partition"), attrgetter("topic", "partition")
 _offset, _key, _value = attrgetter("offset"), attrgetter("key"), attrgetter("value")
 
 
@@ -62,8 +62,10 @@ def _by_partition(event: Records) -> Iterator[tuple[Partition, Sequence[Record]]
     if len(event.positions) == 1 and event.records:
         yield next(iter(event.positions)), event.records
         return
-    for coordinates, group in groupby(event.records, _coordinates):
-        yield Partition(*coordinates), list(group)
+    one_topic = len({partition.topic for partition in event.positions}) == 1
+    for _, group in groupby(event.records, _number if one_topic else _coordinates):
+        batch = list(group)
+        yield Partition(batch[0].topic, batch[0].partition), batch
 
 
 def _deliver(core: Core, tenure: Tenure, batch: Sequence[Record], bytes_max: int, now: float) -> None:
