@@ -147,12 +147,16 @@ class Relay:
                 self._selector.unregister(one.source)
 
     def _take(self, direction: Direction) -> None:
+        if direction not in self._directions:  # its connection was closed in this very pass
+            return
         try:
             direction.take(time.monotonic())
         except OSError:
             self._close(direction)
 
     def _give(self, direction: Direction, now: float) -> bool:
+        if direction not in self._directions:
+            return False
         try:
             blocked = direction.give(now)
         except OSError:
