@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -71,3 +72,21 @@ def test_an_end_passes_the_end_on(server: socket.socket) -> None:
             client, far = connected(address, server)
         with client, far:
             assert client.recv(1) == b""
+
+
+def test_connections_that_both_ends_abort_at_once_do_no_harm_to_others(server: socket.socket) -> None:
+    at_once = struct.pack("ii", 1, 0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with relayed(listener, server.getsockname()[1], SECONDS) as address:
+            pairs = [connected(address, server) for _ in range(50)]
+            for pair in pairs:
+                for end in pair:
+                    end.sendall(b"lost")
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            for pair in pairs:
+                for end in pair:
+                    end.close()
+            client, far = connected(address, server)
+            with client, far:
+                client.sendall(b"kept")
+                assert received(far, 4) == b"kept"
