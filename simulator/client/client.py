@@ -129,6 +129,7 @@ class SimulatedClient:
             raise StateError("next() is already waited for: events have one reader")
         self._reading = True
         try:
+            await trio.lowlevel.checkpoint()
             self._grant(records_max)
             if not await self._inbox.wait():
                 raise closed("next")
@@ -177,8 +178,8 @@ class SimulatedClient:
 
     # The thread's end
 
-    def emit(self, event: Event, numbers: Mapping[Partition, int]) -> None:
-        self._inbox.put(event, numbers)
+    def emit(self, event: Event, numbers: Mapping[Partition, int], last: bool) -> None:
+        self._inbox.put(event, numbers, last)
 
     def drop(self, partition: Partition) -> None:
         self._inbox.drop(partition)
@@ -197,8 +198,9 @@ class SimulatedClient:
     # Within
 
     def _grant(self, records_max: int) -> None:
-        if more := self._inbox.grant(records_max):
-            self._tell(Fetch(more))
+        if not self._inbox.granted:
+            self._inbox.granted = True
+            self._tell(Fetch(records_max))
 
     def _tenures(self, what: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         known = self._inbox.tenures

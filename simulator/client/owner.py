@@ -38,7 +38,7 @@ LEAVE_SECONDS = 5.0
 class Bridge(Protocol):
     """The way to Trio."""
 
-    def emit(self, event: Event, numbers: Mapping[Partition, int]) -> None: ...
+    def emit(self, event: Event, numbers: Mapping[Partition, int], last: bool) -> None: ...
 
     def drop(self, partition: Partition) -> None: ...
 
@@ -146,8 +146,7 @@ class Owner:
 
     def _carry_out(self, request: Request) -> Blocking[None]:
         if isinstance(request, Fetch):
-            self._wanted += request.records_max
-            self._batch_max = max(self._batch_max, request.records_max)
+            self._wanted = self._batch_max = request.records_max
             self._go_on()
         elif isinstance(request, CommitOffsets):
             error = self._stale("commit", request.tenures)
@@ -345,10 +344,11 @@ class Owner:
             self._send(Records(records, positions, {}, bytes_max))
 
     def _send(self, batch: Records) -> None:
-        self._wanted -= len(batch.records)
+        # A lone record from poll() uses up only its own share: what came with it follows at once.
+        self._wanted = 0 if len(batch.records) > 1 else self._wanted - 1
         ends = self._reading.ends(self._tenures, batch.positions)
         self._idle_due = self._handle.now + IDLE_SECONDS
-        self._emit(Records(batch.records, batch.positions, ends, batch.bytes_max))
+        self._emit(Records(batch.records, batch.positions, ends, batch.bytes_max), last=not self._wanted)
 
     def _deliver_positions(self) -> None:
         now = self._handle.now
@@ -475,5 +475,5 @@ class Owner:
         if self._held:
             self._held = [one for one in self._held if one[0] not in partitions]
 
-    def _emit(self, event: Event, numbers: Mapping[Partition, int] | None = None) -> None:
-        self._bridge.emit(event, numbers or {})
+    def _emit(self, event: Event, numbers: Mapping[Partition, int] | None = None, *, last: bool = False) -> None:
+        self._bridge.emit(event, numbers or {}, last)

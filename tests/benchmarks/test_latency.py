@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import pytest
 
@@ -12,6 +13,8 @@ from benchmarks.candidates.open_loop import NOT_TIMED, VALUE_BYTES, Order, Sent,
 from benchmarks.candidates.stopwatch import PERCENTILES, REPORTED, Stopwatch, curve_ms, firsts, histogram, reported_ms
 
 MS = 1_000_000
+
+needs_histograms = pytest.mark.skipif(find_spec("hdrh") is None, reason="needs hdrhistogram, of the extra bench")
 
 
 def test_a_value_carries_its_stamp() -> None:
@@ -89,6 +92,7 @@ def test_next_is_not_taken_where_the_record_may_not_have_come_yet(other: tuple[i
 # Distributions
 
 
+@needs_histograms
 def test_a_histogram_counts_microseconds_to_three_digits() -> None:
     counted = histogram([1_999, 2_000, 5 * MS])
     assert counted.get_total_count() == 3
@@ -96,6 +100,7 @@ def test_a_histogram_counts_microseconds_to_three_digits() -> None:
     assert math.isclose(counted.get_value_at_percentile(100), 5_000, rel_tol=0.001)
 
 
+@needs_histograms
 def test_a_histogram_takes_what_is_out_of_its_range() -> None:
     counted = histogram([-5 * MS, 3_600_000 * MS])
     assert counted.get_value_at_percentile(0) == 0
@@ -107,6 +112,7 @@ def uniform(first_ms: int) -> list[int]:
     return [first_ms * MS + step * 1_000 for step in range(1_000)]
 
 
+@needs_histograms
 def test_a_curve_has_its_percentiles() -> None:
     curve = curve_ms(uniform(1))
     assert [percentile for percentile, _ in curve] == list(PERCENTILES)
@@ -122,6 +128,7 @@ def test_reported_percentiles() -> None:
 # Judgement
 
 
+@needs_histograms
 def test_what_we_add_is_told_record_by_record() -> None:
     bare = uniform(0)
     ours = [value + 2 * MS for value in bare]
@@ -136,10 +143,12 @@ def test_what_we_add_is_told_record_by_record() -> None:
     assert [len(point) for point in found.curve] == [3] * len(PERCENTILES)
 
 
+@needs_histograms
 def test_next_is_told_where_there_is_any() -> None:
     assert compare(uniform(1), uniform(0), uniform(3)).detail["next_p50_ms"] == pytest.approx(3.5, abs=0.01)
 
 
+@needs_histograms
 def test_two_consumers_that_saw_different_records_are_not_compared() -> None:
     with pytest.raises(ValueError, match="zip"):
         compare(uniform(1), uniform(0)[1:], [])

@@ -40,18 +40,15 @@ class Answer:
 class _Item:
     event: Event
     numbers: Mapping[Partition, int]
+    last: bool
 
 
 class Inbox:
     """Events that have left the thread and were not read yet. Lives on the Trio side.
 
-    Records that come while others are unread join them: a reader that is slower than the thread gets fewer and larger
-    batches, and so becomes faster.
-
-    Invariant: what is granted to the thread and what is unread are one batch together, so it fetches one batch ahead.
+    Invariant: at most one batch is granted to the thread or unread, so it fetches exactly one batch ahead.
 
     Attributes:
-        granted: How many records the thread may send, or has sent and nobody has read.
         tenures: The number of the tenure of each partition, as far as the reader has been told.
     """
 
@@ -59,23 +56,11 @@ class Inbox:
         self._items: deque[_Item] = deque()
         self._arrival = trio.lowlevel.ParkingLot()
         self._closed = False
-        self.granted = 0
+        self.granted = False
         self.tenures: dict[Partition, int] = {}
 
-    def grant(self, records_max: int) -> int:
-        """How many records more the thread may send, so that it has a whole batch to go; 0 while half of one is left."""
-        more = records_max - self.granted
-        if 2 * more < records_max:
-            return 0
-        self.granted += more
-        return more
-
-    def put(self, event: Event, numbers: Mapping[Partition, int]) -> None:
-        before = self._items[-1].event if self._items else None
-        if isinstance(event, Records) and isinstance(before, Records) and not _goes_back(before, event):
-            self._items[-1].event = _joined(before, event)
-        else:
-            self._items.append(_Item(event, numbers))
+    def put(self, event: Event, numbers: Mapping[Partition, int], last: bool) -> None:
+        self._items.append(_Item(event, numbers, last))
         self._arrival.unpark_all()
 
     def close(self) -> None:
@@ -85,11 +70,8 @@ class Inbox:
 
     async def wait(self) -> bool:
         """Wait until there is something to take; false if there never will be."""
-        if self._items:
-            await trio.lowlevel.checkpoint()
         while not self._items:
             if self._closed:
-                await trio.lowlevel.checkpoint()
                 return False
             await self._arrival.park()
         return True
@@ -97,29 +79,24 @@ class Inbox:
     def take(self, records_max: int) -> Event:
         """The oldest event; of a batch that is too large, its first part."""
         item = self._items[0]
-        event = item.event
-        if isinstance(event, Records):
-            if len(event.records) > records_max:
-                event, item.event = split(event, records_max)
-            else:
-                self._items.popleft()
-            self.granted -= len(event.records)
-            return event
+        if isinstance(item.event, Records) and len(item.event.records) > records_max:
+            head, item.event = split(item.event, records_max)
+            return head
         self._items.popleft()
-        if isinstance(event, Assigned):
+        if item.last:
+            self.granted = False
+        if isinstance(item.event, Assigned):
             self.tenures.update(item.numbers)
-        elif isinstance(event, Lost):
-            for partition in event.partitions:
+        elif isinstance(item.event, Lost):
+            for partition in item.event.partitions:
                 self.tenures.pop(partition, None)
-        return event
+        return item.event
 
     def drop(self, partition: Partition) -> None:
         """Forget unread records of a partition: it was sought elsewhere after they had been fetched."""
         for item in self._items:
             if isinstance(item.event, Records):
-                kept = _without(item.event, partition)
-                self.granted -= len(item.event.records) - len(kept.records)
-                item.event = kept
+                item.event = _without(item.event, partition)
 
 
 class Bridge:
@@ -130,9 +107,15 @@ class Bridge:
         self._inbox = inbox
         self._started = started
 
-    def emit(self, event: Event, numbers: Mapping[Partition, int] | None = None) -> None:
-        """Send an event, an `Assigned` with the numbers of its tenures."""
-        self._soon(self._inbox.put, event, numbers or {})
+    def emit(self, event: Event, numbers: Mapping[Partition, int] | None = None, *, last: bool = False) -> None:
+        """Send an event.
+
+        Args:
+            event: The event.
+            numbers: Of an `Assigned`, the numbers of its tenures.
+            last: True if the granted batch is used up.
+        """
+        self._soon(self._inbox.put, event, numbers or {}, last)
 
     def drop(self, partition: Partition) -> None:
         self._soon(self._inbox.drop, partition)
@@ -160,22 +143,6 @@ def split(batch: Records, count: int) -> tuple[Records, Records]:
     positions = {Partition(record.topic, record.partition): record.offset + 1 for record in head}
     rest = Records(batch.records[count:], batch.positions, {}, batch.bytes_max)
     return Records(head, positions, batch.ends, batch.bytes_max), rest
-
-
-def _goes_back(batch: Records, more: Records) -> bool:
-    """True if a log went back between the two, so that a position of the first must not be kept for the second."""
-    before = batch.positions
-    return bool(more.records) and any(before.get(one, 0) > position for one, position in more.positions.items())
-
-
-def _joined(batch: Records, more: Records) -> Records:
-    """One batch of two that follow each other."""
-    positions, ends = dict(batch.positions), {**batch.ends, **more.ends}
-    for one, position in more.positions.items():
-        positions[one] = max(position, positions.get(one, 0))
-        if one in ends:  # the second need not tell an end; its records do
-            ends[one] = max(position, ends[one])
-    return Records([*batch.records, *more.records], positions, ends, max(batch.bytes_max, more.bytes_max))
 
 
 def _without(batch: Records, partition: Partition) -> Records:

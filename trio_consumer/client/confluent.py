@@ -106,6 +106,7 @@ class ConfluentClient:
             raise StateError("next() is already waited for: events have one reader")
         self._reading = True
         try:
+            await trio.lowlevel.checkpoint()
             self._grant(records_max)
             if not await self._inbox.wait():
                 raise closed("next")
@@ -137,8 +138,9 @@ class ConfluentClient:
         await self._ask(Seek(dict(offsets), self._tenures("seek", offsets), Answer()), "seek")
 
     def _grant(self, records_max: int) -> None:
-        if more := self._inbox.grant(records_max):
-            self._tell(Fetch(more))
+        if not self._inbox.granted:
+            self._inbox.granted = True
+            self._tell(Fetch(records_max))
 
     def _tenures(self, what: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         known = self._inbox.tenures

@@ -159,8 +159,7 @@ class Owner:
 
     def _carry_out(self, request: Request) -> None:
         if isinstance(request, Fetch):
-            self._wanted += request.records_max
-            self._batch_max = max(self._batch_max, request.records_max)
+            self._wanted = self._batch_max = request.records_max
             self._go_on()
         elif isinstance(request, CommitOffsets):
             self._answer(request, "commit", lambda: self._commit(request))
@@ -297,10 +296,11 @@ class Owner:
 
     def _send(self, built: fetching.Built) -> None:
         records, positions, bytes_max = built
-        self._wanted -= len(records)
+        # A lone record from poll() uses up only its own share: what came with it follows at once.
+        self._wanted = 0 if len(records) > 1 else self._wanted - 1
         ends = self._reading.ends(self._consumer, self._tenures, positions)
         self._idle_due = time.monotonic() + IDLE_SECONDS
-        self._bridge.emit(Records(records, positions, ends, bytes_max))
+        self._bridge.emit(Records(records, positions, ends, bytes_max), last=not self._wanted)
 
     def _deliver_positions(self) -> None:
         if not self._tenures or time.monotonic() < self._idle_due:

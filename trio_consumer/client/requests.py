@@ -24,7 +24,7 @@ from .translation import translate
 
 @attrs.frozen
 class Fetch:
-    """Fetch so many records more, at most."""
+    """Fetch one batch of at most that many records."""
 
     records_max: int
 
