@@ -28,7 +28,7 @@ from trio_consumer.core.lanes import RUN_RECORDS_MAX
 from trio_consumer.core.offset_map import encode
 from trio_consumer.core.picture import picture
 from trio_consumer.core.retries import Decision
-from trio_consumer.record import Record
+from trio_consumer.record import Partition, Record
 
 
 def lanes_of(keys: list[bytes | None], **options: Any) -> tuple[set[tuple[int, ...]], set[int]]:
@@ -79,6 +79,16 @@ def test_the_same_key_in_two_partitions_is_two_lanes() -> None:
     runs = [started(core), started(core)]
     assert {run.tenure.partition for run in runs} == {P0, P1}
     assert FakeRun(core).start() is None
+
+
+def test_partitions_of_one_number_in_two_topics_are_told_apart() -> None:
+    """Side by side in one batch, and with offsets that would go on from each other."""
+    core, other = new_core(), Partition("refunds", P0.number)
+    core.assigned(Assigned({P0: Committed(), other: Committed()}))
+    batch = [record(0), record(1), record(2, partition=other), record(3, partition=other)]
+    core.records(Records(batch, {P0: 2, other: 4}, {}), 0.0)
+    assert [core.tenures[one].ledger.position for one in (P0, other)] == [2, 4]
+    assert [[one.offset for one in core.tenures[of].fresh] for of in (P0, other)] == [[0, 1], [2, 3]]
 
 
 @pytest.mark.parametrize("key", [b"a", None])

@@ -93,6 +93,7 @@ def _through_fresh(core: Core, run: Run, tenure: Tenure) -> Generator[Record]:
 
 
 def _through_lane(core: Core, run: Run, tenure: Tenure, lane: Lane) -> Generator[Record]:
+    # What follows a handler is written out in both loops: a call for each record would cost what they save.
     records, complete, ring = lane.records, tenure.ledger.complete, core.scheduler.ring
     run.key = lane.key
     resolved = waits = 0
