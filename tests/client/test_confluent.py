@@ -349,3 +349,20 @@ async def test_a_logger_of_the_users(unused_port: int, caplog: pytest.LogCapture
             async with connect({**nowhere, "logger": logging.getLogger("mine")}, ["t"], startup_deadline=0.3):
                 pytest.fail("connected to nothing")
     assert {record.name for record in caplog.records} == {"mine"}
+
+
+async def test_partitions_of_one_number_in_two_topics(embedded: EmbeddedCluster) -> None:
+    topics = [new_topic(embedded, 1) for _ in range(2)]
+    for topic in topics:
+        produce(embedded.bootstrap_servers, topic, [(None, topic.encode())] * 500, partition=0)
+    seen: list[Record] = []
+    with trio.fail_after(SECONDS_MAX):
+        async with connect(settings(embedded, auto__offset__reset="earliest"), topics) as client:
+            await until(client, is_assigned)
+            while len(seen) < 1_000:
+                event = await client.next(2_000)
+                seen += event.records if isinstance(event, Records) else ()
+    assert [record.topic.encode() for record in seen] == [record.value for record in seen]
+    assert {topic: [one.offset for one in seen if one.topic == topic] for topic in topics} == {
+        topic: list(range(500)) for topic in topics
+    }
